@@ -1,0 +1,75 @@
+"""Train the bundled PolyTAO: corpus, tokenizer, network, then half-precision weights that any T5 reader loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from generators.corpus import DRAWS, prepare
+from inverse_design.split import held_out
+from inverse_design.text2text.t5 import T5Config
+from inverse_design.text2text.training import Schedule, by_length, new_model, train
+from inverse_design.text2text.vocabulary import polytao_tokenizer
+
+PAIRS = 1000
+LONGEST = 40
+
+
+def network(vocabulary: int) -> T5Config:
+    """Return the size of the bundled PolyTAO: slots need little encoding, SMILES need depth."""
+    return T5Config(
+        vocab_size=vocabulary,
+        d_model=256,
+        d_kv=64,
+        d_ff=1024,
+        num_layers=2,
+        num_decoder_layers=4,
+        num_heads=4,
+        relative_attention_num_buckets=64,
+    )
+
+
+def train_polytao(data: Path, work: Path, schedule: Schedule, threads: int, say: Callable[[str], None]) -> None:
+    """Train in `work` from the structures in `data`; the same call continues an interrupted run to the step."""
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    corpus = work / "corpus.parquet"
+    if not corpus.exists():
+        say("preparing the corpus")
+        prepare(data, corpus, max(2, threads))
+    table = pq.read_table(corpus)
+    free = np.array([not held_out(key) for key in table["key"].to_pylist()])
+    table = table.filter(pa.array(free))
+    weights = np.array([DRAWS[source] for source in table["source"].to_pylist()]) * table["share"].to_numpy()
+    prompts, targets = table["prompt"].to_pylist(), table["target"].to_pylist()
+    path = work / "tokenizer.json"
+    if not path.exists():
+        rows = np.random.default_rng(0).choice(len(targets), size=min(150_000, len(targets)), p=weights / weights.sum())
+        polytao_tokenizer((targets[row] for row in rows), pairs=PAIRS).save(str(path))
+    tokenizer = Tokenizer.from_file(str(path))
+    say(f"{len(targets)} rows, {tokenizer.get_vocab_size()} tokens")
+    sources = [encoding.ids for encoding in tokenizer.encode_batch(prompts)]
+    outputs = [encoding.ids for encoding in tokenizer.encode_batch(targets)]
+    groups = by_length(sources, outputs, weights, LONGEST)
+    config = network(tokenizer.get_vocab_size())
+    train(new_model(config, schedule.seed), groups, schedule, work, say)
+    export(work, config)
+
+
+def export(work: Path, config: T5Config) -> None:
+    """Write `config.json` and fp16 `model.safetensors` beside the checkpoint in `work`."""
+    tensors = {
+        name.removeprefix("model."): tensor.half()
+        for name, tensor in load_file(work / "checkpoint.safetensors").items()
+        if name.startswith("model.")
+    }
+    save_file(tensors, work / "model.safetensors", {"format": "pt"})
+    (work / "config.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")

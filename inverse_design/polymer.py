@@ -1,0 +1,228 @@
+"""Text to repeat unit: a strict gate, bounded parsing, and one canonical form for every way to write a polymer.
+
+A repeat unit is written as PSMILES, a SMILES with two attachment points `*`. The same polymer can be
+written with its frame shifted (`*CCO*`, `*COC*`), reversed, or with several units at once (`*CC*`,
+`*CCCC*`). `canonical` undoes all three without ever closing the chain into a ring: ring closure turns
+harmless linear aromatics into macrocycles whose ring perception takes exponential time in RDKit 2026.09.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdMolDescriptors
+
+rdBase.DisableLog("rdApp.*")
+
+MAX_CHARACTERS = 1000
+MAX_ATOMS = 400
+MAX_RINGS = 60
+MACROCYCLE = 30
+
+ELEMENTS = frozenset(
+    "* H Li B C N O F Na Mg Al Si P S Cl K Ca Ti Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Zr Mo Pd Ag Cd Sn Sb Te I Ba Pt Hg Pb".split()
+)
+
+_ALPHABET = re.compile(r"[A-Za-z0-9*\[\]()=#$:/\\@+\-.%]+\Z")
+_PARAMS = Chem.SmilesParserParams()
+_PARAMS.allowCXSMILES = False
+_PARAMS.parseName = False
+_PARAMS.sanitize = False
+
+
+class Reason(enum.StrEnum):
+    """Why a text is not an acceptable repeat unit."""
+
+    NOT_TEXT = "not_text"
+    EMPTY = "empty"
+    TOO_LONG = "too_long"
+    BAD_CHARACTER = "bad_character"
+    UNPARSABLE = "unparsable"
+    TOO_COMPLEX = "too_complex"
+    NOT_ONE_FRAGMENT = "not_one_fragment"
+    ATTACHMENT_POINTS = "attachment_points"
+    ATTACHMENT_BONDS = "attachment_bonds"
+    NO_HEAVY_ATOM = "no_heavy_atom"
+    ELEMENT = "element"
+    CHARGE = "charge"
+    RADICAL = "radical"
+    ISOTOPE = "isotope"
+    NOT_SANITIZABLE = "not_sanitizable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatUnit:
+    """A parsed repeat unit.
+
+    psmiles: canonical SMILES in the frame as written, stereo kept; mol: the sanitized molecule with its two `*`.
+    """
+
+    psmiles: str
+    mol: Chem.Mol
+
+
+def parse(text: object) -> RepeatUnit | Reason:
+    """Return the repeat unit written in `text`, or the reason why there is none. Never raises."""
+    if not isinstance(text, str):
+        return Reason.NOT_TEXT
+    if not text:
+        return Reason.EMPTY
+    if len(text) > MAX_CHARACTERS:
+        return Reason.TOO_LONG
+    if not _ALPHABET.match(text):
+        return Reason.BAD_CHARACTER
+    mol = Chem.MolFromSmiles(text, _PARAMS)
+    if mol is None:
+        return Reason.UNPARSABLE
+    reason = _shape(mol)
+    if reason is not None:
+        return reason
+    try:
+        Chem.SanitizeMol(mol)
+    except (Chem.MolSanitizeException, ValueError):
+        return Reason.NOT_SANITIZABLE
+    if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        return Reason.RADICAL
+    Chem.AssignStereochemistry(mol, cleanIt=True)
+    return RepeatUnit(psmiles=Chem.MolToSmiles(mol), mol=mol)
+
+
+def _shape(mol: Chem.Mol) -> Reason | None:
+    """Checks that need no ring perception, so that they are safe on any graph."""
+    if mol.GetNumAtoms() > MAX_ATOMS:
+        return Reason.TOO_COMPLEX
+    if len(Chem.GetMolFrags(mol)) != 1:
+        return Reason.NOT_ONE_FRAGMENT
+    stars = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    if len(stars) != 2 or any(star.GetDegree() != 1 for star in stars):
+        return Reason.ATTACHMENT_POINTS
+    orders = {star.GetBonds()[0].GetBondType() for star in stars}
+    # Before sanitisation a bond from `*` to an aromatic atom may still read as aromatic or single.
+    if not orders <= {Chem.BondType.SINGLE, Chem.BondType.DOUBLE} or len(orders) != 1:
+        return Reason.ATTACHMENT_BONDS
+    heavy = 0
+    for atom in mol.GetAtoms():
+        if atom.GetSymbol() not in ELEMENTS:
+            return Reason.ELEMENT
+        if not -4 <= atom.GetFormalCharge() <= 4:
+            return Reason.CHARGE
+        if atom.GetIsotope() or atom.GetAtomMapNum():
+            return Reason.ISOTOPE
+        heavy += atom.GetAtomicNum() > 1
+    if not heavy:
+        return Reason.NO_HEAVY_ATOM
+    rings = mol.GetNumBonds() - mol.GetNumAtoms() + 1
+    if rings > MAX_RINGS:
+        return Reason.TOO_COMPLEX
+    if rings > 10:
+        Chem.FastFindRings(mol)
+        if max(map(len, mol.GetRingInfo().AtomRings()), default=0) > MACROCYCLE:
+            return Reason.TOO_COMPLEX
+    return None
+
+
+def canonical(unit: RepeatUnit) -> str:
+    """Return the canonical repeat unit: one text per polymer chain, whatever its frame, direction or multiple.
+
+    Stereochemistry is left out: the data carries it for a few polymers only. The result is the shortest
+    period of the chain, cut at the backbone bond whose surroundings come first in a fixed order.
+    """
+    mol = Chem.RWMol(unit.mol)
+    Chem.RemoveStereochemistry(mol)
+    return _Chain(mol).canonical_text()
+
+
+class _Chain:
+    """The endless chain of a unit: backbone bonds that may be cut, and the pieces between them.
+
+    `cuts[i]` is (last atom of piece i - 1, first atom of piece i); `cuts[0]` joins one unit to the next.
+    """
+
+    def __init__(self, mol: Chem.RWMol) -> None:
+        head, tail = (atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0)
+        path = Chem.GetShortestPath(mol, head, tail)
+        self.mol = mol
+        self.order = mol.GetBondBetweenAtoms(path[0], path[1]).GetBondType()
+        inner = [
+            (a, b)
+            for a, b in pairwise(path[1:-1])
+            if (bond := mol.GetBondBetweenAtoms(a, b)).GetBondType() == self.order and not bond.IsInRing()
+        ]
+        self.cuts: list[tuple[int, int]] = [(path[-2], path[1]), *inner]
+        edit = Chem.RWMol(mol)
+        for a, b in [(path[-1], path[-2]), (path[0], path[1]), *inner]:
+            edit.RemoveBond(a, b)
+        owner = {atom: atoms for atoms in Chem.GetMolFrags(edit) for atom in atoms}
+        self.pieces = [owner[first] for _, first in self.cuts]
+        self.colours = _colours(mol, head, tail, self.cuts[0], self.order)
+
+    def canonical_text(self) -> str:
+        marks = [(self.colours[a], self.colours[b]) for a, b in self.cuts]
+        length = self._period(marks)
+        unordered = [tuple(sorted(mark)) for mark in marks[:length]]
+        first = min(unordered)
+        return min(self._text(cut, length) for cut in range(length) if unordered[cut] == first)
+
+    def _period(self, marks: list[tuple[int, int]]) -> int:
+        """Number of pieces in the shortest period of the chain."""
+        count = len(marks)
+        for length in range(1, count):
+            if count % length == 0 and marks == marks[:length] * (count // length):
+                if len({self._text(start, length, oriented=True) for start in range(0, count, length)}) == 1:
+                    return length
+        return count
+
+    def _text(self, start: int, length: int, *, oriented: bool = False) -> str:
+        """SMILES of `length` pieces from cut `start` with `*` at both ends (told apart when `oriented`)."""
+        count = len(self.cuts)
+        left = self.cuts[start][1]
+        right = self.cuts[(start + length) % count][0]
+        keep = {atom for i in range(start, start + length) for atom in self.pieces[i % count]}
+        edit = Chem.RWMol(self.mol)
+        if start and length == count:
+            edit.RemoveBond(*self.cuts[start])
+        if start and start + length > count:
+            edit.AddBond(*self.cuts[0], self.order)
+        for anchor, isotope in ((left, 1), (right, 2)):
+            star = Chem.Atom(0)
+            star.SetIsotope(isotope if oriented else 0)
+            edit.AddBond(anchor, edit.AddAtom(star), self.order)
+        edit.BeginBatchEdit()
+        for atom in range(self.mol.GetNumAtoms()):
+            if atom not in keep:
+                edit.RemoveAtom(atom)
+        edit.CommitBatchEdit()
+        Chem.SanitizeMol(edit, _RINGS_ONLY)
+        return Chem.MolToSmiles(edit)
+
+
+_RINGS_ONLY = Chem.SanitizeFlags.SANITIZE_PROPERTIES | Chem.SanitizeFlags.SANITIZE_SYMMRINGS
+_ROUNDS = 40
+_BONDS = np.random.default_rng(1).integers(1, 2**63, size=8, dtype=np.uint64) | np.uint64(1)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _colours(mol: Chem.Mol, head: int, tail: int, join: tuple[int, int], order: Chem.BondType) -> list[int]:
+    """Colour refinement on the endless chain: equal surroundings, equal colour, whatever frame or multiple.
+
+    A ring of k units covers a ring of one unit, and colour refinement cannot tell a cover from its base
+    (Angluin 1980), so that no comparison of frames is needed.
+    """
+    bonds = (2 * Chem.GetAdjacencyMatrix(mol, useBO=True)).astype(np.int64)
+    weights = np.where(bonds > 0, _BONDS[bonds % 8], np.uint64(0))
+    weights[[head, tail], :] = 0
+    weights[:, [head, tail]] = 0
+    closing = _BONDS[int(2 * mol.GetBondBetweenAtoms(head, mol.GetAtomWithIdx(head).GetNeighbors()[0].GetIdx()).GetBondTypeAsDouble())]
+    a, b = join
+    weights[a, b] += closing
+    weights[b, a] += closing
+    colours = np.array(rdMolDescriptors.GetConnectivityInvariants(mol), dtype=np.uint64)
+    for _ in range(_ROUNDS):
+        colours = (colours ^ (colours >> np.uint64(29))) * _MIX
+        colours = colours + weights @ (colours ^ (colours >> np.uint64(32)))
+    return [int(colour) for colour in colours]

@@ -1,0 +1,45 @@
+"""Tokenizers of the bundled models: numbers by slot, SMILES in pairs learned on a corpus; one `tokenizer.json` each.
+
+A prompt is plain text as published (`201,15,1,...`). The normaliser turns the comma before each of the last 14
+numbers into that slot's own letter, so that `HeavyAtomCount 15` is one token whatever precedes it. In SMILES,
+two-letter elements and common bracket atoms are single symbols and `*` never merges with anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+SPECIAL = ["<pad>", "</s>", "<unk>"]
+SLOTS = "ⓑⓒⓓⓔⓕⓖⓗⓘⓙⓚⓛⓜⓝⓞ"
+ATOMS = {
+    atom: chr(0xE000 + i)
+    for i, atom in enumerate(
+        ["Cl", "Br", "[nH]", "[Si]", "[N+]", "[O-]", "[n+]", "[NH+]", "[SiH2]", "[SiH]", "[Na+]", "[Ge]", "[Sn]", "[Se]", "[se]", "[P]", "[B]", "[K+]", "[Br-]", "[Cl-]", "[I-]"]
+    )
+}
+
+
+def _normaliser() -> normalizers.Normalizer:
+    """From the end of a prompt: the comma before the last number becomes the last slot's letter, and so on."""
+    steps: list[normalizers.Normalizer] = []
+    for i in reversed(range(len(SLOTS))):
+        rest = "".join(r"%s\d+" % slot for slot in SLOTS[i + 1 :])
+        steps.append(normalizers.Replace(Regex(r",(?=\d+%s$)" % rest), SLOTS[i]))
+    return normalizers.Sequence(steps + [normalizers.Replace(atom, symbol) for atom, symbol in ATOMS.items()])
+
+
+def polytao_tokenizer(smiles: Iterable[str], *, pairs: int) -> Tokenizer:
+    """Learn a tokenizer from SMILES with about `pairs` symbols for them."""
+    slotted = [f"{slot}{n}" for slot in SLOTS for n in range(80 if slot == "ⓑ" else 40)]
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = _normaliser()
+    # What stands before the slots (molecular weight, property values) is read digit by digit; `*` stands alone.
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\*|[\d.,-](?=[\d.,-]*ⓑ)"), behavior="isolated")
+    trainer = trainers.BpeTrainer(vocab_size=pairs, special_tokens=SPECIAL, show_progress=False, initial_alphabet=list("0123456789.,-"))
+    tokenizer.train_from_iterator(smiles, trainer)
+    tokenizer.add_tokens([AddedToken(text, normalized=True, special=False) for text in slotted])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(symbol, atom) for atom, symbol in ATOMS.items()] + [decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return tokenizer
