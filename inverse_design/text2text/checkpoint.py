@@ -1,0 +1,102 @@
+"""A T5 checkpoint folder: `config.json`, `model.safetensors` and a tokenizer, bundled or published.
+
+Nothing is unpickled and no code of a checkpoint is run. Tensors are kept in single precision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from inverse_design.errors import ModelError
+from inverse_design.text2text.t5 import T5, T5Config
+
+# As the authors of PolyTAO and PolyNC load theirs.
+_AUTHORS: dict[str, Any] = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "[PAD]", "padding_side": "right"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A network ready to answer, and its two directions of text.
+
+    encode: texts -> token ids ending in `</s>`, not padded; decode: token ids -> raw text, special tokens included.
+    """
+
+    model: T5
+    encode: Callable[[Sequence[str]], list[list[int]]]
+    decode: Callable[[Sequence[int]], str]
+    config: T5Config
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read the T5 checkpoint in `folder`; raises ModelError, naming the file, where one is missing or not what it should be."""
+    config = _config(folder)
+    encode, decode, size = _tokenizer(folder)
+    if size > config.vocab_size:
+        raise ModelError(f"{folder}: the tokenizer has {size} tokens, config.json has vocab_size {config.vocab_size}; use the tokenizer of this model")
+    return Checkpoint(model=_model(folder, config), encode=encode, decode=decode, config=config)
+
+
+def _config(folder: Path) -> T5Config:
+    path = folder / "config.json"
+    try:
+        return T5Config.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; wanted a folder with config.json, model.safetensors and tokenizer.json") from None
+    except (ValueError, TypeError, OSError) as error:
+        raise ModelError(f"{path}: not the config of a T5 ({error}); copy the checkpoint again") from error
+
+
+def _tokenizer(folder: Path) -> tuple[Callable[[Sequence[str]], list[list[int]]], Callable[[Sequence[int]], str], int]:
+    """Return (encode, decode, number of tokens); a `tokenizer.json` is read without importing transformers."""
+    path = folder / "tokenizer.json"
+    if path.exists():
+        try:
+            fast = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ModelError(f"{path}: not a tokenizer ({error}); copy the checkpoint again") from error
+        fast.no_padding()
+        fast.no_truncation()
+        return (
+            lambda texts: [encoding.ids for encoding in fast.encode_batch(list(texts))],
+            lambda ids: str(fast.decode(list(ids), skip_special_tokens=False)),
+            fast.get_vocab_size(),
+        )
+    if not (folder / "spiece.model").exists():
+        raise ModelError(f"{folder}: neither tokenizer.json nor spiece.model; copy the tokenizer files of the checkpoint too")
+    from transformers import AutoTokenizer  # slow to import, and only needed for a checkpoint without tokenizer.json
+
+    slow = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **_AUTHORS)
+    return lambda texts: slow(list(texts))["input_ids"], lambda ids: str(slow.decode(list(ids))), len(slow)
+
+
+def _model(folder: Path, config: T5Config) -> T5:
+    path = folder / "model.safetensors"
+    if not path.exists():
+        hint = "convert it once with transformers: T5ForConditionalGeneration.from_pretrained(folder).save_pretrained(folder)"
+        found = f"; found pytorch_model.bin, which is not read because loading it can run code: {hint}" if (folder / "pytorch_model.bin").exists() else ""
+        raise ModelError(f"{path}: no such file{found}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a safetensors file ({error}); copy the checkpoint again") from error
+    with torch.device("meta"):
+        model = T5(config)
+    wanted = model.state_dict()
+    # Published files may repeat the shared embedding under the names of its users.
+    copies = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"} | ({"lm_head.weight"} if config.tie_word_embeddings else set())
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in copies}
+    wrong = sorted(wanted.keys() ^ tensors.keys()) or [name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ModelError(f"{path}: {', '.join(wrong[:3])}{more} missing, foreign or of another shape than config.json says; take both files from one checkpoint")
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    return model.eval().requires_grad_(False)
