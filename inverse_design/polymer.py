@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdMolDescriptors
+from rdkit.Chem import rdMolDescriptors, rdqueries
 
 rdBase.DisableLog("rdApp.*")
 
@@ -29,10 +31,19 @@ ELEMENTS = frozenset(
 )
 
 _ALPHABET = re.compile(r"[A-Za-z0-9*\[\]()=#$:/\\@+\-.%]+\Z")
+_STEREO = re.compile(r"[@/\\]")
 _PARAMS = Chem.SmilesParserParams()
 _PARAMS.allowCXSMILES = False
 _PARAMS.parseName = False
 _PARAMS.sanitize = False
+
+# Queries over atoms run in C++: a loop over atoms in Python costs more than parsing the text.
+_STAR = rdqueries.AtomNumEqualsQueryAtom(0)
+_RADICAL = rdqueries.NumRadicalElectronsGreaterQueryAtom(0)
+_ISOTOPE = rdqueries.IsotopeGreaterQueryAtom(0)
+_MAPPED = rdqueries.HasPropQueryAtom("molAtomMapNumber")
+_CHARGED = (rdqueries.FormalChargeGreaterQueryAtom(4), rdqueries.FormalChargeLessQueryAtom(-4))
+_FOREIGN = Chem.MolFromSmarts(f"[{';'.join(f'!#{Chem.Atom(symbol).GetAtomicNum()}' for symbol in sorted(ELEMENTS))}]")
 
 
 class Reason(enum.StrEnum):
@@ -86,9 +97,10 @@ def parse(text: object) -> RepeatUnit | Reason:
         Chem.SanitizeMol(mol)
     except (Chem.MolSanitizeException, ValueError):
         return Reason.NOT_SANITIZABLE
-    if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+    if len(mol.GetAtomsMatchingQuery(_RADICAL)):
         return Reason.RADICAL
-    Chem.AssignStereochemistry(mol, cleanIt=True)
+    if _STEREO.search(text):
+        Chem.AssignStereochemistry(mol, cleanIt=True)
     return RepeatUnit(psmiles=Chem.MolToSmiles(mol), mol=mol)
 
 
@@ -98,23 +110,20 @@ def _shape(mol: Chem.Mol) -> Reason | None:
         return Reason.TOO_COMPLEX
     if len(Chem.GetMolFrags(mol)) != 1:
         return Reason.NOT_ONE_FRAGMENT
-    stars = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    stars = list(mol.GetAtomsMatchingQuery(_STAR))
     if len(stars) != 2 or any(star.GetDegree() != 1 for star in stars):
         return Reason.ATTACHMENT_POINTS
     orders = {star.GetBonds()[0].GetBondType() for star in stars}
     # Before sanitisation a bond from `*` to an aromatic atom may still read as aromatic or single.
     if not orders <= {Chem.BondType.SINGLE, Chem.BondType.DOUBLE} or len(orders) != 1:
         return Reason.ATTACHMENT_BONDS
-    heavy = 0
-    for atom in mol.GetAtoms():
-        if atom.GetSymbol() not in ELEMENTS:
-            return Reason.ELEMENT
-        if not -4 <= atom.GetFormalCharge() <= 4:
-            return Reason.CHARGE
-        if atom.GetIsotope() or atom.GetAtomMapNum():
-            return Reason.ISOTOPE
-        heavy += atom.GetAtomicNum() > 1
-    if not heavy:
+    if mol.HasSubstructMatch(_FOREIGN):
+        return Reason.ELEMENT
+    if any(len(mol.GetAtomsMatchingQuery(query)) for query in _CHARGED):
+        return Reason.CHARGE
+    if len(mol.GetAtomsMatchingQuery(_ISOTOPE)) or len(mol.GetAtomsMatchingQuery(_MAPPED)):
+        return Reason.ISOTOPE
+    if not mol.GetNumHeavyAtoms():
         return Reason.NO_HEAVY_ATOM
     rings = mol.GetNumBonds() - mol.GetNumAtoms() + 1
     if rings > MAX_RINGS:
@@ -132,9 +141,13 @@ def canonical(unit: RepeatUnit) -> str:
     Stereochemistry is left out: the data carries it for a few polymers only. The result is the shortest
     period of the chain, cut at the backbone bond whose surroundings come first in a fixed order.
     """
-    mol = Chem.RWMol(unit.mol)
-    Chem.RemoveStereochemistry(mol)
-    return _Chain(mol).canonical_text()
+    return canonicals([unit])[0]
+
+
+def canonicals(units: Sequence[RepeatUnit]) -> list[str]:
+    """Return `canonical` of each unit, in order: the same texts at about two thirds of the time for a batch."""
+    chains = [_Chain(unit.mol) for unit in units]
+    return [chain.canonical_text(colours) for chain, colours in zip(chains, _colours(chains), strict=True)]
 
 
 class _Chain:
@@ -143,10 +156,13 @@ class _Chain:
     `cuts[i]` is (last atom of piece i - 1, first atom of piece i); `cuts[0]` joins one unit to the next.
     """
 
-    def __init__(self, mol: Chem.RWMol) -> None:
-        head, tail = (atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0)
-        path = Chem.GetShortestPath(mol, head, tail)
+    def __init__(self, unit: Chem.Mol) -> None:
+        mol = Chem.RWMol(unit)
+        Chem.RemoveStereochemistry(mol)
+        head, tail = (atom.GetIdx() for atom in mol.GetAtomsMatchingQuery(_STAR))
+        path = list(Chem.GetShortestPath(mol, head, tail))
         self.mol = mol
+        self.stars = (head, tail)
         self.order = mol.GetBondBetweenAtoms(path[0], path[1]).GetBondType()
         inner = [
             (a, b)
@@ -159,10 +175,10 @@ class _Chain:
             edit.RemoveBond(a, b)
         owner = {atom: atoms for atoms in Chem.GetMolFrags(edit) for atom in atoms}
         self.pieces = [owner[first] for _, first in self.cuts]
-        self.colours = _colours(mol, head, tail, self.cuts[0], self.order)
 
-    def canonical_text(self) -> str:
-        marks = [(self.colours[a], self.colours[b]) for a, b in self.cuts]
+    def canonical_text(self, colours: list[int]) -> str:
+        """Return the text of the shortest period from the first cut, given the colour of each atom."""
+        marks = [(colours[a], colours[b]) for a, b in self.cuts]
         length = self._period(marks)
         unordered = [tuple(sorted(mark)) for mark in marks[:length]]
         first = min(unordered)
@@ -203,26 +219,43 @@ class _Chain:
 
 _RINGS_ONLY = Chem.SanitizeFlags.SANITIZE_PROPERTIES | Chem.SanitizeFlags.SANITIZE_SYMMRINGS
 _ROUNDS = 40
-_BONDS = np.random.default_rng(1).integers(1, 2**63, size=8, dtype=np.uint64) | np.uint64(1)
+_NO_BOND = 8
+_WEIGHTS = np.append(np.random.default_rng(1).integers(1, 2**63, size=8, dtype=np.uint64) | np.uint64(1), np.uint64(0))  # by twice the bond order
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _colours(mol: Chem.Mol, head: int, tail: int, join: tuple[int, int], order: Chem.BondType) -> list[int]:
-    """Colour refinement on the endless chain: equal surroundings, equal colour, whatever frame or multiple.
+def _colours(chains: Sequence[_Chain]) -> list[list[int]]:
+    """Colour refinement on endless chains: equal surroundings, equal colour, whatever frame or multiple.
 
     A ring of k units covers a ring of one unit, and colour refinement cannot tell a cover from its base
-    (Angluin 1980), so that no comparison of frames is needed.
+    (Angluin 1980), so that no comparison of frames is needed. All chains are refined as one graph, one row of
+    `source`, `target`, `weight` per directed bond: numpy's cost per call outweighs that of a molecule.
     """
-    bonds = (2 * Chem.GetAdjacencyMatrix(mol, useBO=True)).astype(np.int64)
-    weights = np.where(bonds > 0, _BONDS[bonds % 8], np.uint64(0))
-    weights[[head, tail], :] = 0
-    weights[:, [head, tail]] = 0
-    closing = _BONDS[int(2 * mol.GetBondBetweenAtoms(head, mol.GetAtomWithIdx(head).GetNeighbors()[0].GetIdx()).GetBondTypeAsDouble())]
-    a, b = join
-    weights[a, b] += closing
-    weights[b, a] += closing
-    colours = np.array(rdMolDescriptors.GetConnectivityInvariants(mol), dtype=np.uint64)
+    if not chains:
+        return []
+    sizes = [chain.mol.GetNumAtoms() for chain in chains]
+    offsets = np.cumsum([0, *sizes])
+    edges = [_edges(chain) + np.array([[offset], [offset], [0]]) for chain, offset in zip(chains, offsets, strict=False)]
+    everyone = np.arange(offsets[-1])
+    # A bond of weight zero to itself leaves no atom without a row, which `reduceat` needs.
+    source, target, kind = np.concatenate([*edges, np.stack([everyone, everyone, np.full_like(everyone, _NO_BOND)])], axis=1)
+    order = np.argsort(source, kind="stable")
+    target, weight = target[order], _WEIGHTS[kind[order]]
+    starts = np.searchsorted(source[order], everyone)
+    colours = np.concatenate([rdMolDescriptors.GetConnectivityInvariants(chain.mol) for chain in chains]).astype(np.uint64)
     for _ in range(_ROUNDS):
         colours = (colours ^ (colours >> np.uint64(29))) * _MIX
-        colours = colours + weights @ (colours ^ (colours >> np.uint64(32)))
-    return [int(colour) for colour in colours]
+        colours += np.add.reduceat(weight * (colours ^ (colours >> np.uint64(32)))[target], starts)
+    return [part.tolist() for part in np.split(colours, offsets[1:-1])]
+
+
+def _edges(chain: _Chain) -> NDArray[np.int64]:
+    """Directed bonds of one endless chain without its stars: rows from, to, kind of bond; shape (3, bonds)."""
+    doubled = (2 * Chem.GetAdjacencyMatrix(chain.mol, useBO=True)).astype(np.int64)
+    doubled[chain.stars, :] = 0
+    doubled[:, chain.stars] = 0
+    first, second = np.nonzero(doubled)
+    a, b = chain.cuts[0]
+    closing = 2 if chain.order == Chem.BondType.SINGLE else 4
+    join = np.array([[a, b], [b, a], [closing % 8, closing % 8]])
+    return np.concatenate([np.stack([first, second, doubled[first, second] % 8]), join], axis=1)
