@@ -6,32 +6,14 @@ Order and definitions: RDKit's `Descriptors.descList`, computed on the repeat un
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import Descriptors
 from rdkit.Chem import rdMolDescriptors as rd
 
-NAMES: Final = (
-    "MolWt",
-    "HeavyAtomCount",
-    "NHOHCount",
-    "NOCount",
-    "NumAliphaticCarbocycles",
-    "NumAliphaticHeterocycles",
-    "NumAliphaticRings",
-    "NumAromaticCarbocycles",
-    "NumAromaticHeterocycles",
-    "NumAromaticRings",
-    "NumHAcceptors",
-    "NumHDonors",
-    "NumHeteroatoms",
-    "NumRotatableBonds",
-    "RingCount",
-)
-COLUMN: Final = {name: index for index, name in enumerate(NAMES)}
+from inverse_design.descriptor_names import COLUMN as COLUMN
+from inverse_design.descriptor_names import NAMES as NAMES
 
 
 def realised(mol: Chem.Mol) -> tuple[int, ...]:

@@ -1,0 +1,65 @@
+"""The table of properties: names, units, physical range, and the question PolyNC is asked for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Property:
+    """One property: values anywhere in the engine are in `unit`.
+
+    units: accepted unit -> (factor, offset) with value_in_unit = factor * value + offset; low, high: physical range,
+    anything outside is no answer; scale: a width a chemist would call large, for distances between values.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    scale: float
+    label: str
+    column: str
+    units: dict[str, tuple[float, float]] = field(default_factory=dict)
+    question: str = ""
+    decimals: int = 2
+    kind: str = "exp"
+
+    def convert(self, value: float, unit: str) -> float:
+        """Return `value` given in `unit` in the property's own unit; KeyError for an unknown unit."""
+        factor, offset = {self.unit: (1.0, 0.0), **self.units}[unit]
+        return factor * value + offset
+
+
+_DEGREES = {"C": (1.0, 0.0), "K": (1.0, -273.15), "kelvin": (1.0, -273.15), "celsius": (1.0, 0.0), "degF": (5 / 9, -160 / 9)}
+_EV = {"meV": (1e-3, 0.0)}
+_NONE = {"-": (1.0, 0.0)}
+
+
+def _ask(what: str) -> str:
+    return f"Predict the {what} of the following SMILES: {{smiles}}"
+
+
+_LIST = (
+    Property(name="Tg", unit="degC", units=_DEGREES, low=-150, high=600, scale=50, label="glass transition temperature", column="tg_c", question=_ask("Tg")),
+    Property(name="Tm", unit="degC", units=_DEGREES, low=-150, high=700, scale=50, label="melting temperature", column="tm_c", question=_ask("Tm")),
+    Property(name="density", unit="g/cm3", units={"kg/m3": (1e-3, 0.0)}, low=0.5, high=3.0, scale=0.1, label="density", column="density_gcm3", question=_ask("density"), decimals=3),
+    Property(name="bandgap_chain", unit="eV", units=_EV, low=0, high=15, scale=1, label="band gap of the chain (DFT)", column="egc_ev", question=_ask("band gap chain"), kind="dft"),
+    Property(name="bandgap_crystal", unit="eV", units=_EV, low=0, high=15, scale=1, label="band gap of the crystal (hybrid DFT)", column="bandgap_crystal", question=_ask("bandgap crystal"), kind="dft"),
+    Property(name="bandgap_bulk", unit="eV", units=_EV, low=0, high=15, scale=1, label="band gap of the bulk (DFT)", column="egb_ev", question=_ask("band gap bulk"), kind="dft"),
+    Property(name="electron_affinity", unit="eV", units=_EV, low=-3, high=8, scale=0.5, label="electron affinity (DFT)", column="eea_ev", question=_ask("electron affinity"), kind="dft"),
+    Property(name="ionization_energy", unit="eV", units=_EV, low=2, high=14, scale=0.5, label="ionization energy (DFT)", column="ei_ev", question=_ask("ionization energy"), kind="dft"),
+    Property(name="atomization_energy", unit="eV/atom", low=-12, high=0, scale=0.3, label="atomization energy (DFT)", column="eat_ev_per_atom", question=_ask("atomization energy"), kind="dft"),
+    Property(name="dielectric_constant", unit="-", units=_NONE, low=1, high=15, scale=0.5, label="dielectric constant (DFT)", column="eps", question=_ask("dielectric constant"), kind="dft"),
+    Property(name="refractive_index", unit="-", units=_NONE, low=1, high=3.5, scale=0.1, label="refractive index (DFT)", column="nc", question=_ask("refractive index"), decimals=3, kind="dft"),
+    Property(name="crystallization_tendency", unit="%", low=0, high=100, scale=20, label="tendency to crystallise", column="xc_pct", question=_ask("crystallization tendency")),
+    Property(name="free_volume", unit="-", units={"%": (0.01, 0.0)}, low=0.1, high=0.9, scale=0.03, label="fractional free volume (MD)", column="ffv_md", question=_ask("fractional free volume"), decimals=4, kind="md"),
+    Property(name="thermal_conductivity", unit="W/mK", low=0.02, high=2, scale=0.1, label="thermal conductivity (MD)", column="tc_md_w_mk", question=_ask("thermal conductivity"), decimals=3, kind="md"),
+    *(
+        Property(name=f"permeability_{gas}", unit="log10(Barrer)", low=-5, high=6, scale=0.5, label=f"permeability of {gas}, log10", column=f"p_{gas.lower()}_log10barrer", question=_ask(f"{gas} permeability"))
+        for gas in ("O2", "N2", "CO2", "CH4", "H2", "He")
+    ),
+)
+
+PROPERTIES: Final[dict[str, Property]] = {item.name: item for item in _LIST}
