@@ -235,6 +235,8 @@ class Structure(Part):
     """Bounds on descriptors of the repeat unit with its two attachment points."""
     sa_score: Difficulty | None = Difficulty()
     """How hard a candidate may be to make; `null` for any."""
+    alerts: Flag = True
+    """Refuse what no chemist would order: unstable or explosive groups, and artefacts of writing SMILES."""
 
     @field_validator("descriptors")
     @classmethod
@@ -246,7 +248,7 @@ class Structure(Part):
     @model_validator(mode="after")
     def _satisfiable(self) -> Structure:
         if both := set(self.required) & set(self.forbidden):
-            raise ValueError(f"{sorted(both)[0]!r} is both required and forbidden")
+            raise ValueError(f"{min(both)!r} is both required and forbidden")
         return self
 
 
@@ -344,7 +346,7 @@ def _at_least_one_model(choices: tuple[SurrogateChoice, ...]) -> tuple[Surrogate
     if not models:
         raise ValueError("give at least one model, or leave surrogates out for the bundled ones")
     if twice := {model for model in models if models.count(model) > 1}:
-        raise ValueError(f"{sorted(twice)[0]} is given twice")
+        raise ValueError(f"{min(twice)} is given twice")
     return choices
 
 
@@ -389,28 +391,21 @@ class CampaignSpec(Part):
     """Joint probability of passing all targets that a candidate needs to count."""
     budget: Budget = Budget()
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the spec with every default written out; `model_validate` reads it back to an equal spec."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def digest(self) -> str:
         """Return the SHA-256 of the spec's canonical JSON, in hexadecimal."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self.as_json())
+
+    def identity(self) -> str:
+        """Return the digest of what may not change on resume: everything but `MAY_CHANGE`."""
+        return _digest({name: value for name, value in self.as_json().items() if name not in MAY_CHANGE})
 
 
-def changes(old: CampaignSpec, new: CampaignSpec) -> dict[str, tuple[Any, Any]]:
-    """Return what differs between two specs as dotted path -> (old, new); a list counts as one value."""
-    before, after = (_flat(spec.model_dump(mode="json", by_alias=True)) for spec in (old, new))
-    paths = dict.fromkeys((*before, *after))
-    return {path: (before.get(path), after.get(path)) for path in paths if before.get(path) != after.get(path)}
-
-
-def refused_changes(old: CampaignSpec, new: CampaignSpec) -> dict[str, tuple[Any, Any]]:
-    """Return the changes that a resumed campaign may not make (see `MAY_CHANGE`)."""
-    return {path: change for path, change in changes(old, new).items() if path.split(".")[0] not in MAY_CHANGE}
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {path: value}
-    return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{path}.{name}" if path else name).items()}
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
 
 
 def json_schema() -> dict[str, Any]:
@@ -425,4 +420,4 @@ def json_schema() -> dict[str, Any]:
         {"type": "array", "items": {"enum": list(CLASSES)}},
     ]
     parts["Structure"]["properties"]["descriptors"]["propertyNames"] = {"enum": list(NAMES)}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Campaign", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Campaign"}
