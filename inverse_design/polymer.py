@@ -146,8 +146,13 @@ def canonical(unit: RepeatUnit) -> str:
 
 def canonicals(units: Sequence[RepeatUnit]) -> list[str]:
     """Return `canonical` of each unit, in order: the same texts at about two thirds of the time for a batch."""
+    return [unit.psmiles for unit in canonical_units(units)]
+
+
+def canonical_units(units: Sequence[RepeatUnit]) -> list[RepeatUnit]:
+    """Return the canonical repeat unit of each unit, in order, as text and molecule."""
     chains = [_Chain(unit.mol) for unit in units]
-    return [chain.canonical_text(colours) for chain, colours in zip(chains, _colours(chains), strict=True)]
+    return [chain.canonical_unit(colours) for chain, colours in zip(chains, _colours(chains), strict=True)]
 
 
 class _Chain:
@@ -176,25 +181,26 @@ class _Chain:
         owner = {atom: atoms for atoms in Chem.GetMolFrags(edit) for atom in atoms}
         self.pieces = [owner[first] for _, first in self.cuts]
 
-    def canonical_text(self, colours: list[int]) -> str:
-        """Return the text of the shortest period from the first cut, given the colour of each atom."""
+    def canonical_unit(self, colours: list[int]) -> RepeatUnit:
+        """Return the shortest period from the first cut, given the colour of each atom."""
         marks = [(colours[a], colours[b]) for a, b in self.cuts]
         length = self._period(marks)
         unordered = [tuple(sorted(mark)) for mark in marks[:length]]
         first = min(unordered)
-        return min(self._text(cut, length) for cut in range(length) if unordered[cut] == first)
+        units = [self._unit(cut, length) for cut in range(length) if unordered[cut] == first]
+        return min(units, key=lambda unit: unit.psmiles)
 
     def _period(self, marks: list[tuple[int, int]]) -> int:
         """Number of pieces in the shortest period of the chain."""
         count = len(marks)
         for length in range(1, count):
             if count % length == 0 and marks == marks[:length] * (count // length):
-                if len({self._text(start, length, oriented=True) for start in range(0, count, length)}) == 1:
+                if len({self._unit(start, length, oriented=True).psmiles for start in range(0, count, length)}) == 1:
                     return length
         return count
 
-    def _text(self, start: int, length: int, *, oriented: bool = False) -> str:
-        """SMILES of `length` pieces from cut `start` with `*` at both ends (told apart when `oriented`)."""
+    def _unit(self, start: int, length: int, *, oriented: bool = False) -> RepeatUnit:
+        """The unit of `length` pieces from cut `start` with `*` at both ends (told apart when `oriented`)."""
         count = len(self.cuts)
         left = self.cuts[start][1]
         right = self.cuts[(start + length) % count][0]
@@ -214,7 +220,7 @@ class _Chain:
                 edit.RemoveAtom(atom)
         edit.CommitBatchEdit()
         Chem.SanitizeMol(edit, _RINGS_ONLY)
-        return Chem.MolToSmiles(edit)
+        return RepeatUnit(psmiles=Chem.MolToSmiles(edit), mol=edit)
 
 
 _RINGS_ONLY = Chem.SanitizeFlags.SANITIZE_PROPERTIES | Chem.SanitizeFlags.SANITIZE_SYMMRINGS

@@ -1,0 +1,69 @@
+"""Build the bundled reference from the structures: `python -m inverse_design.reference.build DATA OUT`.
+
+known.safetensors        keys (n,) int64 and fingerprints (n, 128) uint8 of the known polymers
+descriptors.safetensors  descriptors (m, 15) int16 of realistic prompts and their source (m,) uint8, an index into SOURCES
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow.parquet as pq
+from safetensors.numpy import save
+
+from inverse_design.descriptors import realised
+from inverse_design.novelty import BITS, fingerprint
+from inverse_design.polymer import RepeatUnit, canonical_units, parse
+from inverse_design.split import key
+
+# Prompts taken of each source; known polymers are the distribution that matters, so all of them.
+SOURCES: Final = {"known": sys.maxsize, "md_set": 2500, "hypothetical": 6000, "smipoly_enumerated": 2500, "polyimide_enumerated": 2500}
+"""Most rows taken of a source, by size of the repeat unit at even distances."""
+
+
+def build_reference(data: Path, out: Path) -> None:
+    """Write both files into `out` from `structures.parquet` and `hypothetical.smi.gz` in `data`; the same bytes every time."""
+    texts = _by_source(data)
+    found: dict[int, bytes] = {}
+    for part in _parts(texts["known"]):
+        for unit in canonical_units(part):
+            found.setdefault(key(unit.psmiles), fingerprint(unit.mol))
+    keys = sorted(found)
+    packed = np.frombuffer(b"".join(found[name] for name in keys), np.uint8).reshape(-1, BITS // 8)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "known.safetensors").write_bytes(save({"keys": np.array(keys, np.int64), "fingerprints": packed}))
+    rows, sources = [], []
+    for code, (source, most) in enumerate(SOURCES.items()):
+        chosen = texts[source]
+        step = max(1, len(chosen) // most)
+        for part in _parts(chosen[::step][:most]):
+            rows += [realised(unit.mol) for unit in part]
+            sources += [code] * len(part)
+    tensors = {"descriptors": np.array(rows, np.int16), "source": np.array(sources, np.uint8)}
+    (out / "descriptors.safetensors").write_bytes(save(tensors, metadata={"sources": ",".join(SOURCES)}))
+
+
+def _by_source(data: Path) -> dict[str, list[str]]:
+    """Texts of each source, smallest repeat units first."""
+    table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
+    with gzip.open(data / "hypothetical.smi.gz", "rt", encoding="ascii") as lines:
+        # Shuffled already, so that the first of them stand for all; length stands for size.
+        hypothetical = [line.strip() for _, line in zip(range(60_000), lines, strict=False)]
+    texts = {"hypothetical": sorted(hypothetical, key=lambda text: (len(text), text))}
+    for row in sorted(table, key=lambda row: (row["n_heavy"], row["psmiles"])):
+        texts.setdefault(row["source"], []).append(row["psmiles"])
+    return texts
+
+
+def _parts(texts: list[str]) -> Iterator[list[RepeatUnit]]:
+    for start in range(0, len(texts), 512):
+        yield [unit for text in texts[start : start + 512] if isinstance(unit := parse(text), RepeatUnit)]
+
+
+if __name__ == "__main__":
+    build_reference(*map(Path, sys.argv[1:3]))
