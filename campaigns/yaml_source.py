@@ -18,16 +18,16 @@ from inverse_design.spec import CampaignSpec
 MAX_BYTES: Final = 2**20
 
 
-def load_spec(path: Path, overrides: Sequence[str] = ()) -> tuple[CampaignSpec, str]:
+def load_spec(path: Path, overrides: Sequence[str] = (), base: Path | None = None) -> tuple[CampaignSpec, str]:
     """Return the spec in a campaign file, with `a.b=c` overrides applied, and the file's text as it is.
 
-    Raises SpecError with every problem found, in the order of the file. Paths in the file are relative to its folder.
+    Raises SpecError with every problem found, in the order of the file. Paths in the file are relative to `base`, its folder if not given.
     """
     text = _read(path)
     source = _Source.of(text, str(path))
     for override in overrides:
         source.override(override)
-    source.check_reference(path.parent)
+    source.check_reference(base or path.parent)
     spec = source.validate()
     if spec is None or source.problems:
         raise SpecError(sorted(source.problems, key=lambda problem: (problem.file == _SET, problem.line, problem.column)))
@@ -171,13 +171,9 @@ class _Source:
     def _has(self, path: KeyPath) -> bool:
         value: Any = self.tree
         for step in path:
-            if (
-                isinstance(value, dict)
-                and step in value
-                or isinstance(value, list)
-                and isinstance(step, int)
-                and step < len(value)
-            ):
+            if isinstance(value, list) and isinstance(step, int) and step < len(value):
+                value = value[step]
+            elif isinstance(value, dict) and step in value:
                 value = value[step]
             else:
                 return False
