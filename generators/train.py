@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 
 from generators.corpus import DRAWS, prepare
 from inverse_design.split import held_out
 from inverse_design.text2text.t5 import T5Config
 from inverse_design.text2text.training import Schedule, by_length, new_model, train
-from inverse_design.text2text.vocabulary import polytao_tokenizer
+from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenizer
 
 PAIRS = 1000
 LONGEST = 40
+SHIPPED = Schedule(steps=2000)
 
 
 def network(vocabulary: int) -> T5Config:
@@ -54,7 +54,7 @@ def train_polytao(data: Path, work: Path, schedule: Schedule, threads: int, say:
     if not path.exists():
         rows = np.random.default_rng(0).choice(len(targets), size=min(150_000, len(targets)), p=weights / weights.sum())
         polytao_tokenizer((targets[row] for row in rows), pairs=PAIRS).save(str(path))
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = read_tokenizer(path)
     say(f"{len(targets)} rows, {tokenizer.get_vocab_size()} tokens")
     sources = [encoding.ids for encoding in tokenizer.encode_batch(prompts)]
     outputs = [encoding.ids for encoding in tokenizer.encode_batch(targets)]

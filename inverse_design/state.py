@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from inverse_design.protocols import Row
+import numpy as np
+
+from inverse_design.acquisition.strategies import History
+from inverse_design.protocols import Prediction, Row
+from inverse_design.spec import CampaignSpec
+from inverse_design.split import key
+from inverse_design.target import combine, joint_log_feasibility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,3 +26,126 @@ class Round:
     """JSON: strategy, prompts and their weights, effective sample size, fallback, ..."""
     samples: list[Row]
     """Columns as in `campaigns.ledger.COLUMNS`; the fields after a refusing gate are None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One distinct repeat unit that passed every gate and was scored for every target."""
+
+    id: str
+    psmiles: str
+    canonical: str
+    polymer_class: str
+    sa_score: float
+    similarity: float
+    nearest: str
+    prompt: str
+    round: int
+    sample: int
+    predictions: Mapping[str, Prediction]
+    log_feasibility: float
+
+    @property
+    def probability(self) -> float:
+        """Probability that it meets every target."""
+        return math.exp(self.log_feasibility)
+
+
+class State:
+    """Everything recomputed from the rounds: `for record in ledger.rounds(): state.add(record)`."""
+
+    def __init__(self, spec: CampaignSpec) -> None:
+        self.spec = spec
+        self.rounds = 0
+        self.samples = 0
+        self.candidates: list[Candidate] = []
+        self.seen: set[str] = set()
+        self.reasons: Counter[str] = Counter()
+        self.progress: list[Row] = []
+        self._columns: dict[str, list[Any]] = {name: [] for name in ("requested", "realised", "round", "accepted", "log_feasibility")}
+        self._scores: list[dict[str, Prediction]] = []
+
+    def add(self, record: Round) -> None:
+        """Fold one round in; rounds come in order."""
+        if record.index != self.rounds:
+            raise ValueError(f"round {record.index} cannot follow {self.rounds} rounds")
+        before = len(self.candidates)
+        for row in record.samples:
+            self._add_sample(record.index, row)
+        self.rounds += 1
+        self.samples += len(record.samples)
+        new = self.candidates[before:]
+        self.progress.append(
+            {
+                "round": record.index,
+                "samples": len(record.samples),
+                "valid": sum(row["descriptors"] is not None for row in record.samples),
+                "accepted": sum(row["status"] == "accepted" for row in record.samples),
+                "passing": sum(self.passes(candidate) for candidate in new),
+            }
+        )
+
+    def _add_sample(self, round_index: int, row: Row) -> None:
+        accepted = row["status"] == "accepted"
+        combined = self._combined(row["predictions"] or []) if accepted else None
+        feasibility = -math.inf if combined is None else joint_log_feasibility(self.spec.targets, combined)
+        columns = self._columns
+        columns["requested"].append([int(number) for number in row["prompt"].split(",")[-15:]])
+        columns["realised"].append(row["descriptors"] or [-1] * 15)
+        columns["round"].append(round_index)
+        columns["accepted"].append(accepted)
+        columns["log_feasibility"].append(feasibility)
+        self._scores.append(combined or {})
+        self.reasons["accepted" if accepted and combined is not None else "no_answer" if accepted else row["status"]] += 1
+        if row["canonical"]:
+            self.seen.add(row["canonical"])
+        if combined is not None:
+            self.candidates.append(
+                Candidate(
+                    id=f"{key(row['canonical']):016x}",
+                    log_feasibility=feasibility,
+                    predictions=combined,
+                    round=round_index,
+                    **{
+                        name: row[name]
+                        for name in ("psmiles", "canonical", "polymer_class", "sa_score", "similarity", "nearest", "prompt", "sample")
+                    },
+                )
+            )
+
+    def _combined(self, predictions: list[Row]) -> dict[str, Prediction] | None:
+        """Return one answer per target, or None where no surrogate has one."""
+        combined = {}
+        for target in self.spec.targets:
+            answers = [
+                Prediction(mean=row["mean"], std=row["std"], in_domain=row["in_domain"])
+                for row in predictions
+                if row["property"] == target.property and row["mean"] is not None
+            ]
+            answer = combine(answers)
+            if answer is None:
+                return None
+            combined[target.property] = answer
+        return combined
+
+    def passes(self, candidate: Candidate) -> bool:
+        """Whether a candidate meets every target with the confidence the spec asks for."""
+        return candidate.probability >= self.spec.confidence
+
+    def passing(self) -> list[Candidate]:
+        """Return the candidates that pass, in the order they were found."""
+        return [candidate for candidate in self.candidates if self.passes(candidate)]
+
+    def history(self) -> History:
+        """Return all samples as arrays, for the acquisition."""
+        names = [target.property for target in self.spec.targets]
+        nan = float("nan")
+        return History(
+            requested=np.array(self._columns["requested"], dtype=np.int64).reshape(-1, 15),
+            realised=np.array(self._columns["realised"], dtype=np.int64).reshape(-1, 15),
+            round=np.array(self._columns["round"], dtype=np.int64),
+            accepted=np.array(self._columns["accepted"], dtype=bool),
+            mean={name: np.array([row[name].mean if row else nan for row in self._scores]) for name in names},
+            std={name: np.array([row[name].std if row else nan for row in self._scores]) for name in names},
+            log_feasibility=np.array(self._columns["log_feasibility"], dtype=np.float64),
+        )

@@ -1,7 +1,8 @@
 """Build the bundled reference from the structures: `python -m inverse_design.reference.build DATA OUT`.
 
 known.safetensors        keys (n,) int64 and fingerprints (n, 128) uint8 of the known polymers
-descriptors.safetensors  descriptors (m, 15) int16 of realistic prompts and their source (m,) uint8, an index into SOURCES
+descriptors.safetensors  descriptors (m, 15) int16 of realistic prompts, their source (m,) uint8, an index into SOURCES,
+                         and polymer_class (m,) uint8, an index into structure.CLASSES
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from inverse_design.descriptors import realised
 from inverse_design.novelty import BITS, fingerprint
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
 from inverse_design.split import key
+from inverse_design.structure import CLASSES, polymer_class
 
 # Prompts taken of each source; known polymers are the distribution that matters, so all of them.
 SOURCES: Final = {"known": sys.maxsize, "md_set": 2500, "hypothetical": 6000, "smipoly_enumerated": 2500, "polyimide_enumerated": 2500}
@@ -37,15 +39,22 @@ def build_reference(data: Path, out: Path) -> None:
     packed = np.frombuffer(b"".join(found[name] for name in keys), np.uint8).reshape(-1, BITS // 8)
     out.mkdir(parents=True, exist_ok=True)
     (out / "known.safetensors").write_bytes(save({"keys": np.array(keys, np.int64), "fingerprints": packed}))
-    rows, sources = [], []
+    rows, sources, classes = [], [], []
+    names = list(CLASSES)
     for code, (source, most) in enumerate(SOURCES.items()):
         chosen = texts[source]
         step = max(1, len(chosen) // most)
         for part in _parts(chosen[::step][:most]):
             rows += [realised(unit.mol) for unit in part]
             sources += [code] * len(part)
-    tensors = {"descriptors": np.array(rows, np.int16), "source": np.array(sources, np.uint8)}
-    (out / "descriptors.safetensors").write_bytes(save(tensors, metadata={"sources": ",".join(SOURCES)}))
+            classes += [names.index(polymer_class(unit)) for unit in part]
+    tensors = {
+        "descriptors": np.array(rows, np.int16),
+        "source": np.array(sources, np.uint8),
+        "polymer_class": np.array(classes, np.uint8),
+    }
+    metadata = {"sources": ",".join(SOURCES), "classes": ",".join(names)}
+    (out / "descriptors.safetensors").write_bytes(save(tensors, metadata=metadata))
 
 
 def _by_source(data: Path) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Schedule:
     """Length and step size of a run: warm-up, constant, then linear decay to zero over the last part."""
 
     steps: int
-    tokens: int = 1600
+    tokens: int = 1100
     accumulate: int = 3
     muon: float = 0.02
     adam: float = 8e-3
@@ -38,6 +38,10 @@ class Schedule:
     decay: float = 0.4
     seed: int = 0
     save_every: int = 100
+
+    def lasting(self, steps: int) -> Schedule:
+        """Return the same schedule over another number of steps."""
+        return replace(self, steps=steps)
 
     def scale(self, step: int) -> float:
         """Return the factor on both step sizes at `step`."""

@@ -8,6 +8,7 @@ two-letter elements and common bracket atoms are single symbols and `*` never me
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -43,3 +44,27 @@ def polytao_tokenizer(smiles: Iterable[str], *, pairs: int) -> Tokenizer:
     tokenizer.decoder = decoders.Sequence([decoders.Replace(symbol, atom) for atom, symbol in ATOMS.items()] + [decoders.Fuse()])
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return tokenizer
+
+
+def polync_tokenizer(smiles: Iterable[str], instructions: Iterable[str], answers: Iterable[str], *, pairs: int) -> Tokenizer:
+    """Learn a tokenizer for PolyNC: each instruction with its colon and each answer is one token, as is `*`.
+
+    An answer is a number with decimals, which no SMILES holds, so that its token cannot be taken for ring digits.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(atom, symbol) for atom, symbol in ATOMS.items()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\*"), behavior="isolated")
+    alphabet = list("0123456789.-()[]=#+%@/\\")
+    tokenizer.train_from_iterator(
+        smiles, trainers.BpeTrainer(vocab_size=pairs, special_tokens=SPECIAL, show_progress=False, initial_alphabet=alphabet)
+    )
+    tokenizer.add_tokens([AddedToken(text, normalized=False, rstrip=True, special=False) for text in instructions])
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in answers])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(symbol, atom) for atom, symbol in ATOMS.items()] + [decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return tokenizer
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer of a `tokenizer.json`."""
+    return Tokenizer.from_file(str(path))

@@ -1,0 +1,185 @@
+"""A campaign from Python: `Campaign.from_yaml("spec.yaml").run()`, then `.results()`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from campaigns.ledger import Ledger
+from campaigns.models import Cast
+from campaigns.reference import reference_source
+from campaigns.storage import Disk
+from campaigns.yaml_source import load_spec
+from inverse_design.errors import SpecError
+from inverse_design.protocols import Executor, Row, WorkerSpec
+from inverse_design.spec import MAY_CHANGE, CampaignSpec
+
+if TYPE_CHECKING:
+    from campaigns.results import Results
+    from inverse_design.acquisition.strategies import Problem
+    from inverse_design.loop import Workers
+    from inverse_design.state import State
+
+ExecutorName = Literal["ray", "local"]
+Tell = Callable[["State", Row], None]
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """A spec and the folder it lives in. `source` is the campaign file as written; `base` is what paths in it are relative to."""
+
+    spec: CampaignSpec
+    source: str
+    folder: Path
+    base: Path
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, folder: str | Path | None = None, overrides: Sequence[str] = ()) -> Self:
+        """Read a campaign file; SpecError with every problem at once. `folder` defaults to runs/NAME."""
+        path = Path(path)
+        spec, source = load_spec(path, overrides)
+        return cls(spec=spec, source=source, folder=Path(folder) if folder else Path("runs") / spec.name, base=path.parent)
+
+    @classmethod
+    def load(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a campaign that was started; StateError where there is none. `overrides` may change budget and want."""
+        folder = Path(folder)
+        manifest = Ledger.open(folder).manifest
+        base = folder / manifest["base"]
+        spec, _ = load_spec(folder / "resolved.yaml", overrides, base)
+        source = (folder / "campaign.yaml").read_text(encoding="utf-8")
+        return cls(spec=spec, source=source, folder=folder, base=base)
+
+    def run(
+        self, *, workers: int | None = None, executor: ExecutorName = "ray", address: str | None = None, tell: Tell | None = None
+    ) -> Results:
+        """Start the campaign in a new folder and run it to its verdict."""
+        cast = Cast.of(self.spec, self.base)
+        with Ledger.create(self.folder, self.source, self._resolved(), self._manifest(cast)) as ledger:
+            return self._drive(ledger, cast, workers or cores(), executor, address, tell)
+
+    def resume(
+        self, *, workers: int | None = None, executor: ExecutorName = "ray", address: str | None = None, tell: Tell | None = None
+    ) -> Results:
+        """Go on from the last finished shard; StateError where spec or models differ from those it was started with."""
+        cast = Cast.of(self.spec, self.base)
+        with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
+            return self._drive(ledger, cast, workers or cores(), executor, address, tell)
+
+    def results(self) -> Results:
+        """Return what the campaign has found so far, recomputed from its rounds."""
+        from campaigns.results import Results
+
+        ledger = Ledger.open(self.folder)
+        return Results(state=self._state(ledger), manifest=ledger.manifest, source=self.source, hours=_hours(ledger))
+
+    def _drive(
+        self, ledger: Ledger, cast: Cast, workers: int, executor: ExecutorName, address: str | None, tell: Tell | None
+    ) -> Results:
+        from campaigns.results import Results
+        from inverse_design.loop import run
+        from inverse_design.verdict import verdict
+
+        state, spent = self._state(ledger), _hours(ledger)
+        began = time.monotonic()
+
+        def after_round(state: State, seconds: Row) -> None:
+            ledger.append_metrics(state.progress[-1] | {"seconds": seconds, "candidates": len(state.candidates)})
+            if tell is not None:
+                tell(state, seconds)
+
+        if (end := verdict(state, spent)) is None:
+            problem = self._problem()
+            crew = _executor(executor, workers, address)
+            try:
+                end = run(state, problem, self._workers(cast), crew, ledger, after_round, spent)
+            finally:
+                crew.close()
+        hours = spent + (time.monotonic() - began) / 3600
+        results = Results(state=state, manifest=ledger.manifest, source=self.source, hours=hours, end=end)
+        Disk().write(self.folder / "report.html", results.report().encode())
+        return results
+
+    def _state(self, ledger: Ledger) -> State:
+        from inverse_design.state import State
+
+        state = State(self.spec)
+        for record in ledger.rounds():
+            state.add(record)
+        return state
+
+    def _problem(self) -> Problem:
+        from inverse_design.acquisition.features import Scale
+        from inverse_design.acquisition.pool import Bounds, Realism
+        from inverse_design.acquisition.strategies import Problem
+        from inverse_design.reference import prior
+
+        spec = self.spec
+        every = prior()
+        bounds = Bounds(limits={name: (bound.low, bound.high) for name, bound in spec.structure.descriptors.items()})
+        fitting = prior(spec.structure.classes)
+        fitting = fitting[bounds.allow(fitting)]
+        if not len(fitting):
+            raise SpecError("structure: no reference polymer has this class within these descriptor bounds; widen them")
+        scale = Scale(every)
+        return Problem(
+            targets=spec.targets,
+            prior=fitting,
+            bounds=bounds,
+            confidence=spec.confidence,
+            pool=spec.acquisition.pool,
+            prompts=max(1, spec.acquisition.samples_per_round // spec.acquisition.samples_per_prompt),
+            seed=spec.seed,
+            scale=scale,
+            realism=Realism(every, scale),
+        )
+
+    def _workers(self, cast: Cast) -> Workers:
+        from inverse_design.loop import Workers
+
+        structure = self.spec.structure.model_dump(mode="json", by_alias=True)
+        sieve = WorkerSpec(
+            factory="inverse_design.sieve:sieve_worker",
+            arguments={
+                "structure": structure,
+                "reference": str(reference_source(self.spec, self.base)),
+                "max_similarity": self.spec.novelty.max_similarity,
+            },
+        )
+        return Workers(generator=cast.generator_worker(self.spec), sieve=sieve, surrogates=cast.surrogate_workers())
+
+    def _resolved(self) -> Row:
+        return self.spec.model_dump(mode="json", by_alias=True)
+
+    def _manifest(self, cast: Cast) -> Row:
+        fixed = {name: value for name, value in self._resolved().items() if name not in MAY_CHANGE}
+        digest = hashlib.sha256(json.dumps(fixed, sort_keys=True, allow_nan=False).encode()).hexdigest()
+        # Relative, so that the folder can be moved together with the files it names.
+        base = os.path.relpath(self.base.resolve(), self.folder.resolve())
+        return {"spec": digest, "seed": self.spec.seed, "models": cast.digests(), "base": base}
+
+
+def _executor(name: ExecutorName, workers: int, address: str | None) -> Executor:
+    if name == "local":
+        from campaigns.local import LocalExecutor
+
+        return LocalExecutor(workers)
+    from campaigns.on_ray import RayExecutor
+
+    return RayExecutor(workers, address)
+
+
+def _hours(ledger: Ledger) -> float:
+    """Return the hours spent so far: the sum over finished rounds of their stages."""
+    return sum(sum(row["seconds"].values()) for row in ledger.metrics() if "seconds" in row) / 3600

@@ -1,0 +1,52 @@
+"""Which function trains and which one judges each bundled model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from campaigns.models import GENERATORS, SURROGATES
+from inverse_design.errors import ModelError
+
+Say = Callable[[str], None]
+
+
+def _existing(data: Path) -> Path:
+    if not (data / "structures.parquet").exists():
+        raise ModelError(f"{data}: no structures.parquet here; name the folder with the polymer data")
+    return data
+
+
+def train_model(model: str, data: Path, work: Path, steps: int | None, threads: int, say: Say) -> None:
+    """Train `model` in `work`; ModelError where the data is not in `data`."""
+    _existing(data)
+    if model == "polytao":
+        from generators.train import SHIPPED, train_polytao
+
+        train_polytao(data, work, SHIPPED if steps is None else SHIPPED.lasting(steps), threads, say)
+    elif model == "polync":
+        from surrogates.train_polync import train_polync
+
+        train_polync(data, work, steps, threads, say)
+    else:
+        from surrogates.train_polyscreen import train_polyscreen
+
+        train_polyscreen(data, work, threads, say)
+
+
+def evaluate_model(model: str, data: Path, weights: Path | None, say: Say) -> dict[str, Any]:
+    """Print and return the held-out figures of `model`."""
+    _existing(data)
+    folder = weights or (GENERATORS | SURROGATES)[f"bundled:{model}"]
+    if model == "polytao":
+        from generators.evaluate import evaluate_polytao
+
+        return evaluate_polytao(data, folder, say)
+    if model == "polync":
+        from surrogates.evaluate_polync import evaluate_polync
+
+        return evaluate_polync(data, folder, say)
+    from surrogates.evaluate_polyscreen import evaluate_polyscreen
+
+    return evaluate_polyscreen(data, folder, say)

@@ -1,0 +1,96 @@
+"""How well a generator keeps to its prompts: one sample for each of many held-out prompts."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from generators.corpus import DRAWS
+from generators.polytao import PolyTAO
+from inverse_design.acquisition.pool import moves
+from inverse_design.descriptor_names import NAMES
+from inverse_design.descriptors import realised
+from inverse_design.polymer import RepeatUnit, canonical, parse
+from inverse_design.seeds import seed
+from inverse_design.split import held_out, key
+
+PROMPTS = 5000
+BATCH = 128
+
+
+def held_out_prompts(data: Path, count: int, sources: set[str] | None = None) -> list[tuple[int, ...]]:
+    """Return descriptor vectors of `count` held-out repeat units, in the mix of sources that training draws from."""
+    table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source"]).to_pylist()
+    texts: dict[str, list[str]] = {}
+    for row in table:
+        texts.setdefault(row["source"], []).append(row["psmiles"])
+    with gzip.open(data / "hypothetical.smi.gz", "rt", encoding="ascii") as lines:
+        texts["hypothetical"] = [line.strip() for line in lines]
+    chosen = {source: own for source, own in texts.items() if sources is None or source in sources}
+    shares = np.array([DRAWS[source] * len(own) for source, own in chosen.items()])
+    rng = random.Random(7)
+    vectors = []
+    for share, own in zip(shares / shares.sum(), chosen.values(), strict=True):
+        wanted = round(share * count)
+        rng.shuffle(own)
+        for text in own:
+            if not wanted:
+                break
+            unit = parse(text)
+            if isinstance(unit, RepeatUnit) and held_out(key(canonical(unit))):
+                vectors.append(realised(unit.mol))
+                wanted -= 1
+    return vectors
+
+
+def adherence(model: PolyTAO, vectors: list[tuple[int, ...]]) -> dict[str, Any]:
+    """Sample once per vector and return shares of valid, two-star, distinct and exact samples, and R2 per descriptor."""
+    order = sorted(range(len(vectors)), key=lambda row: vectors[row][1])
+    texts = [""] * len(vectors)
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        prompts = [",".join(map(str, vectors[row])) for row in rows]
+        for row, (text,) in zip(rows, model.generate(prompts, [[seed(11, row)] for row in rows]), strict=True):
+            texts[row] = text
+    units = [parse(text) for text in texts]
+    good = [row for row, unit in enumerate(units) if isinstance(unit, RepeatUnit)]
+    asked = np.array([vectors[row] for row in good], dtype=float)
+    got = np.array([realised(unit.mol) for unit in units if isinstance(unit, RepeatUnit)], dtype=float)
+    residual, total = ((got - asked) ** 2).sum(0), ((asked - asked.mean(0)) ** 2).sum(0)
+    r2 = 1 - residual / np.maximum(total, 1e-9)
+    distinct = {canonical(unit) for unit in units if isinstance(unit, RepeatUnit)}
+    return {
+        "prompts": len(vectors),
+        "valid": len(good) / len(vectors),
+        "two_stars": sum(text.count("*") == 2 for text in texts) / len(vectors),
+        "distinct": len(distinct) / max(1, len(good)),
+        "exact": float((got == asked).all(1).mean()),
+        "r2": {name: float(value) for name, value in zip(NAMES, r2, strict=True)},
+        "mean_r2": float(r2.mean()),
+    }
+
+
+def evaluate_polytao(data: Path, folder: Path, say: Callable[[str], None], count: int = PROMPTS) -> dict[str, Any]:
+    """Print the figures on held-out prompts in training's mix, on known polymers alone, and on moved prompts."""
+    model = PolyTAO.load(folder)
+    mixed = held_out_prompts(data, count)
+    known = held_out_prompts(data, min(count, 800), {"known"})
+    moved = moves(np.array(mixed[:: max(1, len(mixed) // 1000)]), 1000, np.random.default_rng(3))
+    figures = {
+        "held out": adherence(model, mixed),
+        "known, held out": adherence(model, known),
+        "moved by 1 or 2": adherence(model, [tuple(map(int, row)) for row in moved]),
+    }
+    say(f"{'prompts':18} {'n':>6} {'valid':>7} {'2 stars':>8} {'distinct':>9} {'exact':>7} {'mean R2':>8}")
+    for name, row in figures.items():
+        say(f"{name:18} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}")
+    say("R2 per descriptor, held-out prompts")
+    for name, value in figures["held out"]["r2"].items():
+        say(f"  {name:26} {value:8.4f}")
+    return figures

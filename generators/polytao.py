@@ -1,0 +1,45 @@
+"""PolyTAO: 15 descriptors in, repeat units out; the bundled compact model and published checkpoints alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
+from inverse_design.text2text.sampling import Sampling, sample
+
+_LEAKED = re.compile(r"<pad>|<s>|</s>|\[PAD\]|<unk>|<extra_id_\d+>|\s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolyTAO:
+    """A loaded generator (protocol `Generator`)."""
+
+    checkpoint: Checkpoint
+    sampling: Sampling = Sampling()
+
+    @classmethod
+    def load(cls, folder: Path, sampling: Sampling | None = None) -> PolyTAO:
+        """Read a checkpoint folder; ModelError where it is missing or corrupt."""
+        return cls(checkpoint=load_checkpoint(folder), sampling=sampling or Sampling())
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
+        """Return one text per seed for each prompt; a text depends on its prompt and its seed alone."""
+        source, mask = pad(self.checkpoint.encode(prompts), self.checkpoint.config.pad_token_id)
+        owner = [row for row, own in enumerate(seeds) for _ in own]
+        ids = sample(self.checkpoint.model, source, mask, owner, [seed for own in seeds for seed in own], self.sampling)
+        texts = iter([_LEAKED.sub("", self.checkpoint.decode(row)) for row in ids])
+        return [[next(texts) for _ in own] for own in seeds]
+
+
+def pad(ids: list[list[int]], filler: int) -> tuple[Tensor, Tensor]:
+    """Return (n, longest) token ids and their mask, True where a token counts."""
+    longest = max(map(len, ids))
+    source = torch.tensor([row + [filler] * (longest - len(row)) for row in ids])
+    mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in ids])
+    return source, mask

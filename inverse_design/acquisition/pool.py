@@ -1,0 +1,92 @@
+"""The prompts weighed in a round: real descriptor vectors, and lattice moves around the best found so far.
+
+A box over the descriptors is almost empty of molecules (0.17 % of it satisfies the sums over rings alone), so
+prompts come from polymers: those of the bundled reference table, and small steps from realised elites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from inverse_design.acquisition.features import Array, IntVectors, Scale
+from inverse_design.descriptor_names import COLUMN
+from inverse_design.descriptors import project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Least and greatest value per descriptor, from the spec; missing descriptors are free."""
+
+    limits: Mapping[str, tuple[float, float]]
+
+    def allow(self, vectors: IntVectors) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Return which of (n, 15) vectors lie within the bounds."""
+        inside = np.ones(len(vectors), dtype=bool)
+        for name, (low, high) in self.limits.items():
+            column = vectors[:, COLUMN[name]]
+            inside &= (column >= low) & (column <= high)
+        return inside
+
+
+def moves(parents: IntVectors, count: int, rng: np.random.Generator) -> IntVectors:
+    """Return `count` lattice moves (+-1, +-2 on one to three free integers) of random parents, projected; (count, 15)."""
+    if not len(parents):
+        return np.zeros((0, 15), dtype=np.int64)
+    x = parents[rng.integers(len(parents), size=count)].copy()
+    per_heavy = x[:, 0] / np.maximum(x[:, 1], 1)
+    free = np.array([i for i in range(1, 14) if i not in (COLUMN["NumAliphaticRings"], COLUMN["NumAromaticRings"])])
+    changes = rng.integers(1, 4, size=count)
+    steps = rng.choice(np.array([-2, -1, -1, 1, 1, 2]), size=(count, 3))
+    columns = free[rng.integers(len(free), size=(count, 3))]
+    for place in range(3):
+        rows = np.flatnonzero(changes > place)
+        x[rows, columns[rows, place]] += steps[rows, place]
+    x = project(x)
+    moved_heavy = x[:, 1]
+    x[:, 0] = np.maximum(np.rint(per_heavy * moved_heavy * (1 + 0.01 * rng.standard_normal(count))), 12 * moved_heavy)
+    return project(x)
+
+
+class Realism:
+    """How far a vector may lie from the reference: the reference's own 99th percentile of nearest-neighbour distance."""
+
+    def __init__(self, prior: IntVectors, scale: Scale, *, sample: int = 4000) -> None:
+        step = max(1, len(prior) // sample)
+        self.points: Array = scale(prior[::step])
+        own = self._nearest(scale(prior[step // 2 :: step]) if step > 1 else self.points, skip_self=step == 1)
+        self.limit = float(np.quantile(own, 0.99))
+        self.scale = scale
+
+    def _nearest(self, x: Array, *, skip_self: bool = False) -> Array:
+        from scipy.spatial import cKDTree
+
+        distance, _ = cKDTree(self.points).query(x, k=2 if skip_self else 1)
+        return np.asarray(distance[:, 1] if skip_self else distance, dtype=np.float64)
+
+    def real(self, vectors: IntVectors) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Return which of (n, 15) vectors lie within the reference."""
+        if not len(vectors):
+            return np.zeros(0, dtype=bool)
+        return np.asarray(self._nearest(self.scale(vectors)) <= self.limit)
+
+
+def build(
+    prior: IntVectors, elites: IntVectors, seeds: IntVectors, size: int, bounds: Bounds, realism: Realism, rng: np.random.Generator
+) -> tuple[IntVectors, dict[str, int]]:
+    """Return up to `size` distinct prompts (n, 15) within bounds and how many came from where.
+
+    Nine in twenty from the prior, as many from moves around the elites, the rest from the user's own vectors and the elites themselves.
+    """
+    from_prior = prior[rng.choice(len(prior), size=min(len(prior), size), replace=False)]
+    if len(elites):
+        from_prior = from_prior[: int(0.45 * size)]
+    moved = moves(elites, int(0.6 * size), rng) if len(elites) else elites
+    moved = moved[bounds.allow(moved) & realism.real(moved)][: int(0.45 * size)]
+    own = np.concatenate([seeds, elites])[: int(0.1 * size)]
+    own = own[bounds.allow(own)]
+    pool = np.concatenate([from_prior, moved, own]).astype(np.int64)
+    _, first = np.unique(pool, axis=0, return_index=True)
+    return pool[np.sort(first)], {"prior": len(from_prior), "moves": len(moved), "elites": len(own)}

@@ -1,0 +1,84 @@
+"""Gaussian processes from realised descriptors to predicted properties (BoTorch), one per target."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from botorch.exceptions.errors import ModelFittingError
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Normalize, Standardize
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from linear_operator.utils.errors import NanError, NotPSDError
+
+from inverse_design.acquisition.features import Array
+
+MAX_ROWS = 300
+ITERATIONS = 40
+CHUNK = 500
+
+FitError = (ModelFittingError, NotPSDError, NanError)
+
+
+def choose_rows(x: Array, violation: Array, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return at most `count` rows to learn from: half the least violating, half space-filling over the rest; shape (m,).
+
+    Rows with equal features are taken once: an exact process cannot tell them apart.
+    """
+    _, first = np.unique(np.round(x, 9), axis=0, return_index=True)
+    rows = np.sort(first)
+    if len(rows) <= count:
+        return rows
+    order = rows[np.argsort(violation[rows], kind="stable")]
+    best, rest = order[: count // 2], order[count // 2 :]
+    gap = ((x[rest][:, None, :] - x[best[:50]][None, :, :]) ** 2).sum(-1).min(1)
+    chosen = []
+    for _ in range(count - len(best)):
+        far = int(np.argmax(gap))
+        chosen.append(rest[far])
+        gap = np.minimum(gap, ((x[rest] - x[rest[far]]) ** 2).sum(1))
+    return np.concatenate([best, np.array(chosen, dtype=np.int64)])
+
+
+class PropertyModel:
+    """One `SingleTaskGP` per property on scaled features, double precision; raises one of `FitError` when a fit fails."""
+
+    def __init__(self, x: Array, y: Mapping[str, Array]) -> None:
+        inputs = torch.from_numpy(np.ascontiguousarray(x))
+        unit = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])]).double()
+        self.models: dict[str, SingleTaskGP] = {}
+        for name, values in y.items():
+            with warnings.catch_warnings():
+                # Features are scaled by the prior, not by this round's rows; the iteration cap is meant.
+                warnings.simplefilter("ignore")
+                model = SingleTaskGP(
+                    inputs,
+                    torch.from_numpy(values)[:, None],
+                    input_transform=Normalize(x.shape[1], bounds=unit),
+                    outcome_transform=Standardize(1),
+                )
+                fit_gpytorch_mll(
+                    ExactMarginalLogLikelihood(model.likelihood, model),
+                    optimizer_kwargs={"options": {"maxiter": ITERATIONS}},
+                )
+            self.models[name] = model.eval()
+
+    @torch.no_grad()
+    def marginals(self, name: str, x: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation (with observation noise) of a property at (n, 14) features."""
+        means, stds = [], []
+        for start in range(0, len(x), CHUNK):
+            posterior = self.models[name].posterior(torch.from_numpy(x[start : start + CHUNK]), observation_noise=True)
+            means.append(posterior.mean[:, 0].numpy())
+            stds.append(posterior.variance[:, 0].clamp(min=1e-12).sqrt().numpy())
+        return np.concatenate(means), np.concatenate(stds)
+
+    @torch.no_grad()
+    def joint_draws(self, name: str, x: Array, count: int, seed: int) -> Array:
+        """Return `count` joint posterior draws of a property over (n, 14) features, shape (count, n)."""
+        posterior = self.models[name].posterior(torch.from_numpy(x))
+        noise = np.random.default_rng(seed).standard_normal((count, len(x), 1))
+        return np.asarray(posterior.rsample_from_base_samples(torch.Size([count]), torch.from_numpy(noise))[..., 0].numpy())

@@ -1,0 +1,53 @@
+"""The ranked list: what passes first, then what is better in the directions asked for, then the likelier to pass."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse_design.state import Candidate, State
+
+
+def ranked(state: State) -> list[Candidate]:
+    """Return all scored candidates, best first: passing, Pareto front, probability, then easier to make and more novel."""
+    fronts = pareto_fronts(_objectives(state)) if any(target.direction for target in state.spec.targets) else [0] * len(state.candidates)
+    order = sorted(
+        zip(state.candidates, fronts, strict=True),
+        key=lambda pair: (
+            not state.passes(pair[0]),
+            pair[1],
+            -round(pair[0].probability, 6),
+            pair[0].sa_score,
+            pair[0].similarity,
+            pair[0].canonical,
+        ),
+    )
+    return [candidate for candidate, _ in order]
+
+
+def _objectives(state: State) -> NDArray[np.float64]:
+    """Predicted means in the directions asked for, (n, k), larger is better; candidates that do not pass come last anyway."""
+    signs = {"maximize": 1.0, "minimize": -1.0}
+    columns = [
+        [signs[target.direction] * candidate.predictions[target.property].mean for candidate in state.candidates]
+        for target in state.spec.targets
+        if target.direction is not None
+    ]
+    return np.array(columns, dtype=np.float64).T.reshape(len(state.candidates), len(columns))
+
+
+def pareto_fronts(values: NDArray[np.float64], most: int = 50) -> list[int]:
+    """Return the front of each row of (n, k) values to maximise: 0 for rows that nothing dominates, and so on to `most`."""
+    fronts = np.full(len(values), most)
+    left = np.arange(len(values))
+    for front in range(most):
+        if not len(left):
+            break
+        order = left[np.lexsort(-values[left].T[::-1])]
+        best: list[int] = []
+        for row in order:
+            if not any(np.all(values[other] >= values[row]) and np.any(values[other] > values[row]) for other in best):
+                best.append(int(row))
+        fronts[best] = front
+        left = np.setdiff1d(left, best)
+    return [int(front) for front in fronts]
