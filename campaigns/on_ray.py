@@ -1,0 +1,189 @@
+"""Workers on Ray: on this machine's own small cluster, or on one that is joined by its address.
+
+Ray holds workers and work in flight, nothing else. Actors are not restarted by Ray but replaced here: a restarting
+actor fails the calls it is sent meanwhile, and Ray's own retries of a shard that kills its worker have no common cap.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray import exceptions
+
+from campaigns.dispatch import PATIENCE, Answer, Lost, Workers, dispatch, identity
+from inverse_design.errors import Interrupted, ModelError
+from inverse_design.protocols import Row, WorkerSpec
+
+REACH = 15.0
+"""Seconds in which a cluster must answer."""
+ANSWER = 60.0
+"""Seconds in which rows that are ready must arrive."""
+KINDS = 16
+"""Different workers that fit on the processors at once: they take turns, so each claims a 16th of one."""
+LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Ray takes 127.0.0.1 for a wish to be reached from outside, and puts the machine's outer address in its place."""
+LOST = (
+    exceptions.RayActorError,
+    exceptions.WorkerCrashedError,
+    exceptions.NodeDiedError,
+    exceptions.ObjectLostError,
+    exceptions.OutOfMemoryError,
+    exceptions.GetTimeoutError,
+)
+
+
+class RayExecutor:
+    """Runs shards on `workers` actors for each worker, spread over the nodes, each with one thread."""
+
+    def __init__(self, workers: int, address: str | None = None, patience: float = PATIENCE) -> None:
+        """Start Ray on the loopback interface, or join `address` (else RAY_ADDRESS). Raises ModelError if it is out of reach."""
+        self._workers = workers
+        self._patience = patience
+        self._seats: dict[str, list[ActorSeat]] = {}
+        self._started = not ray.is_initialized()
+        if self._started:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            address = address or os.environ.get("RAY_ADDRESS")
+            if address and address != "local":
+                _join(address)
+            else:
+                _start(workers)
+
+    def run(self, worker: WorkerSpec, shards: Mapping[int, list[Row]]) -> Iterator[tuple[int, list[Row]]]:
+        """Yield (shard index, rows) as shards finish, each once. Raises what a worker raises; ModelError if one is lost 4 times."""
+        try:
+            key = identity(worker)
+            if key not in self._seats:
+                share = min(1.0, ray.cluster_resources().get("CPU", 1.0) / self._workers) / KINDS  # type: ignore[no-untyped-call]
+                self._seats[key] = [ActorSeat(share) for _ in range(self._workers)]
+            yield from dispatch(worker, shards, self._seats[key], _wait, depth=2, patience=self._patience)
+        except (exceptions.RayError, ConnectionError) as error:
+            raise Interrupted(f"The Ray cluster is gone ({_first_line(error)}). Every finished shard is kept: resume.") from error
+
+    def close(self) -> None:
+        """End the actors, and what this executor started."""
+        with suppress(exceptions.RayError, ConnectionError):  # a cluster that is gone needs no goodbye
+            for seats in self._seats.values():
+                for seat in seats:
+                    seat.clear()
+        self._seats.clear()
+        if self._started:
+            ray.shutdown()
+            self._started = False
+
+
+class Holder:
+    """What runs in an actor; models are built at the first call, so that their errors come back as themselves."""
+
+    def __init__(self) -> None:
+        self._workers = Workers()
+
+    def answer(self, worker: WorkerSpec, rows: list[Row]) -> Answer:
+        return self._workers.answer(worker, rows)
+
+
+class ActorSeat:
+    """An actor, made at the first shard and again after a loss."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.actor: Any = None
+        self.answers: deque[Any] = deque()
+
+    def give(self, worker: WorkerSpec, rows: list[Row]) -> None:
+        if self.actor is None:
+            options = {"num_cpus": self.share, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+            self.actor = ray.remote(Holder).options(**options).remote()
+        try:
+            self.answers.append(self.actor.answer.remote(worker, rows))
+        except LOST as error:
+            raise Lost from error
+
+    def take(self) -> Answer:
+        try:
+            answer: Answer = ray.get(self.answers[0], timeout=ANSWER)
+        except LOST as error:
+            raise Lost from error
+        except exceptions.RayTaskError as error:  # the actor could not even read the question
+            raise ModelError(f"A Ray worker cannot run this project: {error.cause!r}. Install the same version on every node.") from error
+        self.answers.popleft()
+        return answer
+
+    def clear(self) -> None:
+        self.answers.clear()
+        if self.actor is not None:
+            ray.kill(self.actor)
+            self.actor = None
+
+
+def _wait(seats: list[ActorSeat], timeout: float) -> list[ActorSeat]:
+    oldest = {seat.answers[0]: seat for seat in seats}
+    ready, _ = ray.wait(list(oldest), num_returns=1, timeout=timeout)
+    return [oldest[reference] for reference in ready]
+
+
+def _start(workers: int) -> None:
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # inherited by every worker process
+    try:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            num_gpus=0,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=2**28,
+            _node_ip_address=LOOPBACK,
+        )
+    except (OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+        raise ModelError(f"Ray cannot start here ({_first_line(error)}). Try without it, or set RAY_TMPDIR to a folder with room.") from error
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _join(address: str) -> None:
+    """Join a cluster; never start one instead. Raises ModelError in well under 20 s if it does not answer."""
+    _probe(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+        raise ModelError(f"Ray at {address} does not let this process join: {error}") from error
+
+
+def _probe(address: str) -> None:
+    """Ask whether Ray answers at `address` in a process that can be given up: joining a silent one takes minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH / 3).close()
+        if address.startswith("ray://"):
+            return
+        check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address, "--skip-version-check"]
+        answer = subprocess.run(check, timeout=REACH * 2 / 3, capture_output=True, text=True, check=False)
+        reason = answer.stderr.strip().rpartition("\n")[2] if answer.returncode else ""
+    except subprocess.TimeoutExpired:
+        reason = f"something else listens there, or it took longer than {REACH:.0f} s"
+    except (OSError, ValueError, OverflowError) as error:
+        reason = _first_line(error)
+    if reason:
+        raise ModelError(
+            f"No Ray cluster answers at {address} ({reason}). Start it (ray start --head), or correct the address or RAY_ADDRESS."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
