@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from campaigns import spec_messages, yaml_tree
 from campaigns.reference import problem_with_reference
-from campaigns.yaml_tree import KeyPath, Place, Unreadable
+from campaigns.yaml_tree import KeyPath, Place, UnreadableError
 from inverse_design.errors import Problem, SpecError
 from inverse_design.spec import CampaignSpec
 
@@ -88,14 +88,9 @@ class _Source:
     def of(cls, text: str, file: str) -> _Source:
         try:
             tree = yaml_tree.read(text)
-        except Unreadable as error:
-            raise SpecError(
-                [Problem(file=file, where="", message=error.message, line=error.place[0], column=error.place[1])]
-            ) from error
-        found = [
-            Problem(file=file, where=_dotted(path), message=message, line=place[0], column=place[1])
-            for path, message, place in tree.refused
-        ]
+        except UnreadableError as error:
+            raise SpecError([Problem(file=file, where="", message=error.message, line=error.place[0], column=error.place[1])]) from error
+        found = [Problem(file=file, where=_dotted(path), message=message, line=place[0], column=place[1]) for path, message, place in tree.refused]
         if isinstance(tree.root, dict):
             return cls(file, tree.root, tree.values, tree.keys, tree.unknown, problems=found)
         line, column = tree.values.get((), (0, 0))
@@ -111,11 +106,13 @@ class _Source:
             return
         try:
             read = yaml_tree.read(value)
-        except Unreadable as error:
+        except UnreadableError as error:
             self._refuse(name, error.message)
             return
-        for _, message, _ in read.refused:
-            self._refuse(name, message)
+        if read.refused:
+            for _, message, _ in read.refused:
+                self._refuse(name, message)
+            return
         container: Any = self.tree
         path: KeyPath = ()
         *parents, last = name.split(".")
@@ -139,9 +136,7 @@ class _Source:
         if not isinstance(container, list):
             self._refuse(name, f"{_dotted(path)} is a single value and has no {part!r}")
         elif not part.isdecimal() or int(part) >= len(container):
-            self._refuse(
-                name, f"{_dotted(path)} is a list of {len(container)}; use a number from 0 to {len(container) - 1}, not {part!r}"
-            )
+            self._refuse(name, f"{_dotted(path)} is a list of {len(container)}; use a number from 0 to {len(container) - 1}, not {part!r}")
         else:
             return int(part)
         return None
@@ -171,12 +166,10 @@ class _Source:
     def _has(self, path: KeyPath) -> bool:
         value: Any = self.tree
         for step in path:
-            if isinstance(value, list) and isinstance(step, int) and step < len(value):
-                value = value[step]
-            elif isinstance(value, dict) and step in value:
-                value = value[step]
-            else:
+            inside = step < len(value) if isinstance(value, list) and isinstance(step, int) else isinstance(value, dict) and step in value
+            if not inside:
                 return False
+            value = value[step]
         return True
 
     def _report(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:

@@ -37,7 +37,7 @@ _BOUND: Final = "write a bound as min: 150 or max: 150, not with > or <"
 _CORE: Final = "tag:yaml.org,2002:"
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The text cannot be read beyond this place (line and column from 1)."""
 
     def __init__(self, message: str, place: Place) -> None:
@@ -57,7 +57,7 @@ class Tree:
 
 
 def read(text: str) -> Tree:
-    """Return the one document in `text`; raises Unreadable where nothing after a mistake can be trusted."""
+    """Return the one document in `text`; raises UnreadableError where nothing after a mistake can be trusted."""
     events = _events(text)
     first = next(events, None)
     if first is None:
@@ -65,7 +65,7 @@ def read(text: str) -> Tree:
     reader = _Reader(events)
     root = reader.value(first, ())
     if (second := next(events, None)) is not None:
-        raise Unreadable("a second document; a campaign file holds one", _place(second))
+        raise UnreadableError("a second document; a campaign file holds one", _place(second))
     return Tree(root, reader.values, reader.keys, reader.refused, reader.unknown)
 
 
@@ -82,16 +82,14 @@ class _Reader:
     def value(self, event: Any, path: KeyPath) -> Any:
         place = _place(event)
         if len(path) > MAX_DEPTH:
-            raise Unreadable(f"nested deeper than {MAX_DEPTH} levels", place)
+            raise UnreadableError(f"nested deeper than {MAX_DEPTH} levels", place)
         self.values[path] = place
         if isinstance(event, AliasEvent):
             self.refused.append((path, f"*{event.anchor} is an alias in YAML, and aliases are not accepted; {QUOTE}", place))
             self.unknown.add(path)
             return None
         if event.anchor is not None:
-            self.refused.append(
-                (path, f"&{event.anchor} is an anchor in YAML, and anchors are not accepted; write the value out", place)
-            )
+            self.refused.append((path, f"&{event.anchor} is an anchor in YAML, and anchors are not accepted; write the value out", place))
         if isinstance(event, ScalarEvent):
             return self._scalar(event, path)
         if event.tag not in (None, _CORE + ("seq" if isinstance(event, SequenceStartEvent) else "map")):
@@ -113,7 +111,10 @@ class _Reader:
             key = aside.value(event, (*path, "?"))
             if isinstance(key, str) and not aside.refused and key not in items:
                 self.keys[*path, key] = place
-                items[key] = self.value(next(self.events), (*path, key))
+                content = next(self.events)
+                items[key] = self.value(content, (*path, key))
+                if isinstance(content, ScalarEvent) and content.start_mark.index == content.end_mark.index:
+                    self.values[*path, key] = place  # nothing has no place of its own
                 continue
             if isinstance(key, str) and key in items:
                 self.refused.append(((*path, key), f"given twice, first in line {self.keys[*path, key][0]}; keep one", place))
@@ -168,11 +169,11 @@ def _events(text: str) -> Iterator[Any]:
     try:
         for count, event in enumerate(YAML(typ="safe", pure=True).parse(text)):
             if count > MAX_EVENTS:
-                raise Unreadable("more values than any campaign needs", _place(event))
+                raise UnreadableError("more values than any campaign needs", _place(event))
             if isinstance(event, DocumentStartEvent):
                 documents += 1
                 if event.version or event.tags:
-                    raise Unreadable("% directives are not accepted; delete the lines above ---", (1, 1))
+                    raise UnreadableError("% directives are not accepted; delete the lines above ---", (1, 1))
                 if documents == 1:
                     continue
             if not isinstance(event, StreamStartEvent | StreamEndEvent | DocumentEndEvent):
@@ -180,31 +181,33 @@ def _events(text: str) -> Iterator[Any]:
     except ReaderError as error:
         before = text[: error.position]
         place = before.count("\n") + 1, len(before) - before.rfind("\n")
-        raise Unreadable(f"the character U+{ord(text[error.position]):04X} is not allowed", place) from error
+        raise UnreadableError(f"the character U+{ord(text[error.position]):04X} is not allowed", place) from error
     except MarkedYAMLError as error:
         raise _explain(error, text) from error
     except YAMLError as error:
-        raise Unreadable(f"not YAML: {error}", (1, 1)) from error
+        raise UnreadableError(f"not YAML: {error}", (1, 1)) from error
 
 
 _HINTS: Final = (
-    (re.compile(r"[:,{\[-]\s*([<>]=?\s*[-+.\d])"), _BOUND),
-    (re.compile(r"(?:[:,-]\s+|^\s*|[\[{])(\*\S|\[[^\]\s]*[*#!&@$%]|\[[^\]]*\][^\s,\]}:])"), QUOTE),
+    (re.compile(r"(?:[:,{\[-]|^)\s*([<>]=?\s*[-+.\d])"), _BOUND),
+    (re.compile(r"(?:[:,-]\s+|^\s*|[\[{])(\*\S|\[[^\[\]\s]*[*#!&@$%]|\[[^\[\]]*\][^\s,\]}:])"), QUOTE),
 )
 
 
-def _explain(error: MarkedYAMLError, text: str) -> Unreadable:
+def _explain(error: MarkedYAMLError, text: str) -> UnreadableError:
     """The usual causes in this field are tabs, and SMILES and comparisons without quotes."""
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "not YAML"
     if mark is None:
-        return Unreadable(f"not YAML: {problem}", (1, 1))
+        return UnreadableError(f"not YAML: {problem}", (1, 1))
     if "'\\t'" in problem:
-        return Unreadable("a tab; indent with spaces", (mark.line + 1, mark.column + 1))
+        return UnreadableError("a tab; indent with spaces", (mark.line + 1, mark.column + 1))
+    # An unquoted [#6] begins a list and a comment, so that the scanner stumbles lines later.
     lines = text.splitlines()
     first = error.context_mark.line if error.context_mark else mark.line
-    for number in dict.fromkeys((mark.line, *range(first, min(mark.line, first + 3) + 1))):
+    for number in dict.fromkeys((mark.line, *range(first, min(mark.line, first + 3)), *range(mark.line - 1, mark.line - 4, -1))):
+        line = lines[number] if 0 <= number < len(lines) else ""
         for pattern, hint in _HINTS:
-            if number < len(lines) and (found := pattern.search(lines[number])):
-                return Unreadable(f"not YAML; {hint}", (number + 1, found.start(1) + 1))
-    return Unreadable(f"not YAML: {problem}", (mark.line + 1, mark.column + 1))
+            if not line.lstrip().startswith("#") and (found := pattern.search(line)):
+                return UnreadableError(f"not YAML; {hint}", (number + 1, found.start(1) + 1))
+    return UnreadableError(f"not YAML: {problem}", (mark.line + 1, mark.column + 1))
