@@ -21,7 +21,7 @@ Answer = list[Row] | EngineError
 """What comes back from another process: rows, or the error to raise."""
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The process of a seat is gone, and with it the work it was given."""
 
 
@@ -29,11 +29,11 @@ class Seat(Protocol):
     """A place in another process where shards are worked on one at a time, in the order they are given."""
 
     def give(self, worker: WorkerSpec, rows: list[Row]) -> None:
-        """Start work without waiting for it, starting the process if need be. Raises Lost."""
+        """Start work without waiting for it, starting the process if need be. Raises LostError."""
         ...
 
     def take(self) -> Answer:
-        """Return the oldest answer, once `wait` has said that there is one. Raises Lost."""
+        """Return the oldest answer, once `wait` has said that there is one. Raises LostError."""
         ...
 
     def clear(self) -> None:
@@ -127,7 +127,7 @@ def dispatch(
                 queues[seat].append(index := waiting.popleft())
                 try:
                     seats[seat].give(worker, shards[index])
-                except Lost:
+                except LostError:
                     lose(seat, "lost its worker")
             busy = [seat for seat, queue in queues.items() if queue]
             ready = wait([seats[seat] for seat in busy], 1.0)
@@ -135,7 +135,7 @@ def dispatch(
                 if seats[seat] in ready:
                     try:
                         answer = seats[seat].take()
-                    except Lost:
+                    except LostError:
                         lose(seat, "lost its worker")
                         continue
                     index = queues[seat].popleft()

@@ -56,7 +56,7 @@ class Holder:
 def boot() -> str:
     """Return what differs between running systems and between containers of one; empty where unknown."""
     with suppress(OSError):
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
     return ""
 
 

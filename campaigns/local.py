@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from multiprocessing import connection
 
-from campaigns.dispatch import PATIENCE, Answer, Lost, Workers, dispatch
+from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch
 from inverse_design.protocols import Row, WorkerSpec
 
 Pipe = connection.Connection
@@ -51,13 +51,13 @@ class ProcessSeat:
         try:
             self.pipe.send((worker, rows))
         except OSError as error:
-            raise Lost from error
+            raise LostError from error
 
     def take(self) -> Answer:
         try:
             answer: Answer = self.pipe.recv()
         except (EOFError, OSError) as error:
-            raise Lost from error
+            raise LostError from error
         return answer
 
     def clear(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from campaigns.dispatch import PATIENCE, Answer, Lost, Workers, dispatch, identity
+from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch, identity
 from inverse_design.errors import Interrupted, ModelError
 from inverse_design.protocols import Row, WorkerSpec
 
@@ -106,13 +106,13 @@ class ActorSeat:
         try:
             self.answers.append(self.actor.answer.remote(worker, rows))
         except LOST as error:
-            raise Lost from error
+            raise LostError from error
 
     def take(self) -> Answer:
         try:
             answer: Answer = ray.get(self.answers[0], timeout=ANSWER)
         except LOST as error:
-            raise Lost from error
+            raise LostError from error
         except exceptions.RayTaskError as error:  # the actor could not even read the question
             raise ModelError(f"A Ray worker cannot run this project: {error.cause!r}. Install the same version on every node.") from error
         self.answers.popleft()

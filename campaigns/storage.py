@@ -58,16 +58,16 @@ class Disk:
         os.close(descriptor)
 
     def replace(self, source: Path, target: Path) -> None:
-        os.replace(source, target)
+        source.replace(target)
 
     def link(self, source: Path, target: Path) -> None:
-        os.link(source, target)
+        target.hardlink_to(source)
 
     def unlink(self, path: Path) -> None:
-        os.unlink(path)
+        path.unlink()
 
     def mkdir(self, path: Path) -> None:
-        os.mkdir(path)
+        path.mkdir()
 
     def sync_folder(self, folder: Path) -> None:
         if os.name == "nt":  # a folder cannot be opened, and a rename is durable without

@@ -69,7 +69,8 @@ def test_a_worker_is_built_once_in_a_process_and_has_one_thread(replacing: Execu
     rows = [[row for answer in answers.values() for row in answer] for answers in told]
     assert {row["threads"] for row in rows[0]} == {"1"}
     pids = {row["pid"] for row in rows[0] + rows[1]}
-    assert 1 <= len(pids) <= 2 and os.getpid() not in pids
+    assert 1 <= len(pids) <= 2
+    assert os.getpid() not in pids
     assert max(row["seen"] for row in rows[1]) > max(row["seen"] for row in rows[0])
 
 
@@ -80,7 +81,7 @@ def test_other_arguments_make_another_worker(executor: Executor) -> None:
 
 
 def test_an_engine_error_comes_out_as_itself_and_the_executor_goes_on(executor: Executor) -> None:
-    with pytest.raises(CandidateError, match="^500 of 500 texts do not parse$"):
+    with pytest.raises(CandidateError, match=r"^500 of 500 texts do not parse$"):
         run(executor, {**SHARDS, 3: one("refuse")})
     assert run(executor, SHARDS) == UPPER
 
@@ -97,7 +98,7 @@ def test_any_other_error_names_the_worker_and_keeps_its_traceback(executor: Exec
 
 
 def test_a_constructor_error_surfaces_at_once_with_its_own_message(executor: Executor) -> None:
-    with pytest.raises(ModelError, match="^weights/tiny.safetensors: no such file"):
+    with pytest.raises(ModelError, match=r"^weights/tiny.safetensors: no such file"):
         run(executor, {0: one("tell")}, WorkerSpec(factory="tests.contracts.workers:missing"))
 
 

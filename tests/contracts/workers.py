@@ -33,7 +33,8 @@ class Toy:
             case "vanish":
                 return []
             case "tell":
-                return [{"pid": os.getpid(), "threads": os.environ.get("OMP_NUM_THREADS"), "seen": self.seen, "language": self.language}]
+                threads = os.environ.get("OMP_NUM_THREADS")
+                return [{"pid": os.getpid(), "threads": threads, "seen": self.seen, "language": self.language}]
             case "die" if tallied(row):
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hang" if tallied(row):
