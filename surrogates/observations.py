@@ -1,0 +1,92 @@
+"""Measured and computed values to train and judge surrogates on, one row a repeat unit and property."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rdkit import Chem
+from rdkit.Chem import rdFingerprintGenerator
+
+from inverse_design.descriptors import realised
+from inverse_design.polymer import RepeatUnit, canonical, parse
+from inverse_design.properties import PROPERTIES
+from inverse_design.split import calibration, held_out, key
+
+TRAIN, CALIBRATION, TEST = 0, 1, 2
+_COUNTS = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A repeat unit: its molecule without stereochemistry, and the part of the split it belongs to."""
+
+    mol: Chem.Mol
+    part: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    """Values of one property: canonical repeat units (n), values (n,) and whether sources disagree (n,)."""
+
+    units: list[str]
+    values: NDArray[np.float64]
+    conflict: NDArray[np.bool_]
+
+
+def read_unit(text: str) -> tuple[str, Unit] | None:
+    """Return (canonical repeat unit, unit), or None where `text` is not an acceptable one."""
+    unit = parse(text)
+    if not isinstance(unit, RepeatUnit):
+        return None
+    name = canonical(unit)
+    mol = Chem.Mol(unit.mol)
+    Chem.RemoveStereochemistry(mol)
+    number = key(name)
+    return name, Unit(mol=mol, part=TEST if held_out(number) else CALIBRATION if calibration(number) else TRAIN)
+
+
+def read_observations(data: Path) -> tuple[dict[str, Unit], dict[str, Observations]]:
+    """Return the repeat units and, per column of `data`, their values; the crystal band gap counts as a column."""
+    table = pq.read_table(data / "properties_consensus.parquet", columns=["psmiles", "property", "value", "conflict"]).to_pylist()
+    small = pc.read_csv(data / "polync_training_tasks.csv").to_pylist()
+    table += [
+        {"psmiles": row["psmiles"], "property": row["task"], "value": row["value"], "conflict": False}
+        for row in small
+        if row["task"] == "bandgap_crystal"
+    ]
+    units: dict[str, Unit] = {}
+    names: dict[str, str] = {}
+    found: dict[str, dict[str, tuple[float, bool]]] = defaultdict(dict)
+    for row in table:
+        text = row["psmiles"]
+        if text not in names:
+            read = read_unit(text)
+            names[text] = "" if read is None else read[0]
+            if read is not None:
+                units.setdefault(*read)
+        if names[text]:
+            found[row["property"]].setdefault(names[text], (float(row["value"]), bool(row["conflict"])))
+    return units, {
+        column: Observations(
+            units=list(values),
+            values=np.array([value for value, _ in values.values()]),
+            conflict=np.array([conflict for _, conflict in values.values()]),
+        )
+        for column, values in found.items()
+    }
+
+
+def features(mols: list[Chem.Mol]) -> NDArray[np.float32]:
+    """Return counts of 1,024 Morgan environments and the 15 descriptors; shape (n, 1039)."""
+    return np.stack([np.concatenate([_COUNTS.GetCountFingerprintAsNumPy(mol), realised(mol)]).astype(np.float32) for mol in mols])
+
+
+def columns() -> dict[str, str]:
+    """Return column -> property for the properties of the table."""
+    return {item.column: item.name for item in PROPERTIES.values()}
