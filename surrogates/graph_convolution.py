@@ -1,0 +1,92 @@
+"""The graph convolution of polyScreen in plain torch: one pair of matrices per degree, as DeepChem's GraphConvModel.
+
+J. Mater. Chem. C 2023, doi 10.1039/D2TC05174E, after Duvenaud et al. 2015. Parameters have DeepChem's shapes and
+order, so that a converted checkpoint loads as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from surrogates.graph import DEGREES, FEATURES, Batch
+
+MATRICES = 2 * (DEGREES - 1) + 1
+BATCH_NORM_AT_REST = 1 / 1.001**0.5
+"""What DeepChem's untrained batch normalisation multiplies by: the authors predict with it, though they train without."""
+
+
+class GraphConvolution(nn.Module):
+    """ReLU(sum of neighbours x W[2(d-1)] + own x W[2(d-1)+1] + both biases) for degree d; own x W[20] + b for d = 0."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(MATRICES, inputs, outputs))
+        self.bias = nn.Parameter(torch.zeros(MATRICES, outputs))
+        for matrix in self.weight:
+            nn.init.xavier_uniform_(matrix)
+
+    def forward(self, atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
+        """Return (u, outputs) for atoms (u, inputs) sorted by degree; neighbours[d] is (u_d, d)."""
+        own = torch.split(atoms, [len(table) for table in neighbours])
+        # One product a degree: [sum of neighbours | own] x [W[2(d-1)]; W[2(d-1)+1]].
+        weights = self.weight[:-1].view(DEGREES - 1, -1, self.weight.shape[2]).unbind()
+        biases = self.bias[:-1].view(DEGREES - 1, 2, -1).sum(dim=1).unbind()
+        parts = [torch.addmm(self.bias[-1], own[0], self.weight[-1])]
+        for self_, table, weight, bias in zip(own[1:], neighbours[1:], weights, biases, strict=True):
+            if len(table):
+                both = torch.cat([_near(atoms, table).sum(dim=1), self_], dim=1)
+                parts.append(torch.addmm(bias, both, weight))
+        return torch.cat(parts).relu()
+
+
+class PolyScreenNetwork(nn.Module):
+    """Two graph convolutions, each with a max over the neighbourhood; a dense layer; tanh of sum and max over atoms.
+
+    factor: what each of the three hidden activations is multiplied by at inference (`BATCH_NORM_AT_REST` for a
+    checkpoint of the authors, 1 for our own).
+    """
+
+    def __init__(self, *, width: int = 64, dense: int = 128, dropout: float = 0.0, factor: float = 1.0) -> None:
+        super().__init__()
+        self.first = GraphConvolution(FEATURES, width)
+        self.second = GraphConvolution(width, width)
+        self.dense = nn.Linear(width, dense)
+        self.out = nn.Linear(2 * dense, 1)
+        self.dropout, self.factor = dropout, factor
+        for layer in (self.dense, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return one value a molecule; shape (size,)."""
+        neighbours = [torch.from_numpy(table) for table in batch.neighbours]
+        atoms = torch.from_numpy(batch.features)
+        for convolution in (self.first, self.second):
+            atoms = _pool(self._rest(convolution(atoms, neighbours)), neighbours)
+        atoms = self._rest(self.dense(atoms).relu())
+        rows = atoms.index_select(0, torch.from_numpy(batch.atoms))
+        lengths = torch.from_numpy(batch.lengths)
+        total = torch.segment_reduce(rows * torch.from_numpy(batch.counts)[:, None], "sum", lengths=lengths)
+        highest = torch.segment_reduce(rows, "max", lengths=lengths)
+        molecules = dropout(torch.cat([total, highest], dim=1).tanh(), self.dropout, self.training)
+        output: Tensor = self.out(molecules)
+        return output[:, 0]
+
+    def _rest(self, atoms: Tensor) -> Tensor:
+        return atoms if self.training or self.factor == 1 else atoms * self.factor
+
+
+def _pool(atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
+    """Return the maximum over each atom and its neighbours; (u, w) -> (u, w)."""
+    own = torch.split(atoms, [len(table) for table in neighbours])
+    groups = [torch.cat([self_[:, None], _near(atoms, table)], dim=1) for self_, table in zip(own, neighbours, strict=True)]
+    return torch.cat([group.max(dim=1).values for group in groups if len(group)])
+
+
+def _near(atoms: Tensor, table: Tensor) -> Tensor:
+    """Return what the neighbours hold; (u, w) and (n, d) -> (n, d, w)."""
+    return atoms.index_select(0, table.flatten()).view(*table.shape, atoms.shape[1])
