@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from generators.corpus import DRAWS, prepare
 from inverse_design.split import held_out
 from inverse_design.text2text.t5 import T5Config
-from inverse_design.text2text.training import Schedule, by_length, new_model, train
+from inverse_design.text2text.training import Pairs, Schedule, by_length, load_pairs, new_model, save_pairs, train
 from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenizer
 
 PAIRS = 1000
@@ -45,12 +45,22 @@ def train_polytao(data: Path, work: Path, schedule: Schedule, threads: int, say:
     if not corpus.exists():
         say("preparing the corpus")
         prepare(data, corpus, max(2, threads))
+    vocabulary, groups = _tokenised(work, corpus, say)
+    config = network(vocabulary)
+    train(new_model(config, schedule.seed), groups, schedule, work, say)
+    export(work, config)
+
+
+def _tokenised(work: Path, corpus: Path, say: Callable[[str], None]) -> tuple[int, list[Pairs]]:
+    """Return the number of tokens and the training pairs; kept in `work`, since a restart would spend minutes on them."""
+    path, kept = work / "tokenizer.json", work / "pairs.safetensors"
+    if kept.exists():
+        return read_tokenizer(path).get_vocab_size(), load_pairs(kept)
     table = pq.read_table(corpus)
     free = np.array([not held_out(key) for key in table["key"].to_pylist()])
     table = table.filter(pa.array(free))
     weights = np.array([DRAWS[source] for source in table["source"].to_pylist()]) * table["share"].to_numpy()
     prompts, targets = table["prompt"].to_pylist(), table["target"].to_pylist()
-    path = work / "tokenizer.json"
     if not path.exists():
         rows = np.random.default_rng(0).choice(len(targets), size=min(150_000, len(targets)), p=weights / weights.sum())
         polytao_tokenizer((targets[row] for row in rows), pairs=PAIRS).save(str(path))
@@ -59,9 +69,8 @@ def train_polytao(data: Path, work: Path, schedule: Schedule, threads: int, say:
     sources = [encoding.ids for encoding in tokenizer.encode_batch(prompts)]
     outputs = [encoding.ids for encoding in tokenizer.encode_batch(targets)]
     groups = by_length(sources, outputs, weights, LONGEST)
-    config = network(tokenizer.get_vocab_size())
-    train(new_model(config, schedule.seed), groups, schedule, work, say)
-    export(work, config)
+    save_pairs(groups, kept)
+    return tokenizer.get_vocab_size(), groups
 
 
 def export(work: Path, config: T5Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from builtins import property as computed  # `Target` has a member of that name
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -18,11 +19,11 @@ Vector = NDArray[np.float64]
 class Target(Protocol):
     """One property and its bounds in the property's own unit, infinite where open (`spec.Target` is one)."""
 
-    @property
+    @computed
     def property(self) -> str: ...
-    @property
+    @computed
     def low(self) -> float: ...
-    @property
+    @computed
     def high(self) -> float: ...
 
 

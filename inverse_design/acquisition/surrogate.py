@@ -13,6 +13,7 @@ from botorch.models import SingleTaskGP
 from botorch.models.transforms import Normalize, Standardize
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.errors import NanError, NotPSDError
+from linear_operator.utils.warnings import NumericalWarning
 
 from inverse_design.acquisition.features import Array
 
@@ -80,5 +81,7 @@ class PropertyModel:
     def joint_draws(self, name: str, x: Array, count: int, seed: int) -> Array:
         """Return `count` joint posterior draws of a property over (n, 14) features, shape (count, n)."""
         posterior = self.models[name].posterior(torch.from_numpy(x))
-        noise = np.random.default_rng(seed).standard_normal((count, len(x), 1))
-        return np.asarray(posterior.rsample_from_base_samples(torch.Size([count]), torch.from_numpy(noise))[..., 0].numpy())
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NumericalWarning)  # jitter on a covariance of near-equal prompts
+            torch.manual_seed(seed)
+            return np.asarray(posterior.rsample(torch.Size([count]))[..., 0].numpy())

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -72,6 +74,20 @@ def by_length(sources: list[list[int]], targets: list[list[int]], weights: NDArr
         )
         for rows in groups.values()
     ]
+
+
+def save_pairs(groups: list[Pairs], path: Path) -> None:
+    """Keep tokenised pairs in a file."""
+    tensors = {f"{index}.{name}": getattr(group, name) for index, group in enumerate(groups) for name in ("source", "target", "cumulative")}
+    part = path.with_suffix(".part")
+    save_arrays(tensors, part)
+    part.replace(path)
+
+
+def load_pairs(path: Path) -> list[Pairs]:
+    """Return what `save_pairs` kept."""
+    tensors = load_arrays(path)
+    return [Pairs(**{name: tensors[f"{index}.{name}"] for name in ("source", "target", "cumulative")}) for index in range(len(tensors) // 3)]
 
 
 def draw(groups: list[Pairs], shares: NDArray[np.float64], schedule: Schedule, step: int) -> list[tuple[Tensor, Tensor]]:

@@ -1,0 +1,193 @@
+"""What a campaign has found: ranked rows, tables, files and the report, all recomputed from its rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from inverse_design.properties import PROPERTIES, Property
+from inverse_design.protocols import Row
+from inverse_design.ranking import ranked
+from inverse_design.spec import Target
+from inverse_design.state import Candidate, State
+from inverse_design.target import violation
+from inverse_design.verdict import Verdict, closest, verdict
+
+Z80 = 1.2815515655446004
+"""Half-width of an 80 % interval in standard deviations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Everything found so far. `end` is the verdict of the run that made them, if they come from one."""
+
+    state: State
+    manifest: Row
+    source: str
+    hours: float
+    end: Verdict | None = None
+
+    def verdict(self) -> Verdict | None:
+        """Return why the campaign stopped, or None while it has rounds to go."""
+        return self.end or verdict(self.state, self.hours)
+
+    def candidates(self) -> list[Candidate]:
+        """Return all scored candidates, best first."""
+        return ranked(self.state)
+
+    def rows(self, top: int | None = None) -> list[Row]:
+        """Return the ranked candidates as rows of plain values, units in the names."""
+        targets = self.state.spec.targets
+        return [_row(rank, candidate, targets, self.state.passes(candidate)) for rank, candidate in enumerate(self.candidates()[:top], 1)]
+
+    def to_pandas(self) -> Any:
+        """Return `rows` as a pandas data frame."""
+        import pandas
+
+        return pandas.DataFrame(self.rows())
+
+    def export(self, path: Path, kind: str, top: int | None = None) -> None:
+        """Write the ranked candidates as csv, parquet, json or sdf."""
+        from campaigns.export import export
+
+        export(self.rows(top), kind, path)
+
+    def report(self) -> str:
+        """Return the report, one HTML page."""
+        from campaigns.report import render
+
+        return render(self.document() | {"candidates": self.rows(200), "spec": self.source})
+
+    def summary(self) -> Row:
+        """Return where the campaign stands, as plain values."""
+        end, state, budget = self.verdict(), self.state, self.state.spec.budget
+        return {
+            "name": state.spec.name,
+            "verdict": None if end is None else {"met": end.reason == "met", "reason": end.reason, "sentence": end.sentence},
+            "budget": {
+                "rounds": state.rounds,
+                "rounds_limit": budget.rounds,
+                "samples": state.samples,
+                "samples_limit": budget.samples,
+                "hours": round(self.hours, 4),
+                "hours_limit": budget.hours,
+            },
+            "candidates": len(state.candidates),
+            "passing": len(state.passing()),
+            "wanted": state.spec.want.candidates,
+        }
+
+    def document(self) -> Row:
+        """Return summary, targets, candidates, rounds and reasons as one JSON document."""
+        targets = [{"property": t.property, "wanted": wanted(t), "unit": PROPERTIES[t.property].unit, "column": column(PROPERTIES[t.property])} for t in self.state.spec.targets]
+        return {
+            "schema_version": 1,
+            **self.summary(),
+            "targets": targets,
+            "confidence": self.state.spec.confidence,
+            "candidates": self.rows(),
+            "rounds": self.state.progress,
+            "rejections": dict(self.state.reasons.most_common()),
+            "models": self.manifest["models"],
+            "versions": self.manifest["versions"],
+            "seed": self.manifest["seed"],
+        }
+
+    def sentence(self) -> str:
+        """Say in a few lines where the campaign stands."""
+        state, end = self.state, self.verdict()
+        where = f"{state.spec.name}: {state.rounds} rounds, {state.samples} samples, {len(state.passing())} of {state.spec.want.candidates} candidates found"
+        if end is not None:
+            return f"{where}\n{end.reason}: {end.sentence}"
+        return f"{where}\nnot finished. {closest(state) if state.samples else 'No round is finished yet.'}"
+
+    def print_table(self, top: int = 25) -> None:
+        """Print the best candidates."""
+        targets = self.state.spec.targets
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("#", justify="right")
+        table.add_column("repeat unit (PSMILES)", overflow="fold", max_width=64)
+        for target in targets:
+            table.add_column(f"{target.property} / {PROPERTIES[target.property].unit}", justify="right")
+        for name in ("P(pass)", "similarity", "SA", "class", "round", "prompt"):
+            table.add_column(name, justify="left" if name in ("class", "prompt") else "right", overflow="fold")
+        for rank, candidate in enumerate(self.candidates()[:top], 1):
+            values = [_interval(candidate, target.property) for target in targets]
+            mark = "" if self.state.passes(candidate) else " *"
+            table.add_row(
+                f"{rank}{mark}",
+                candidate.psmiles,
+                *values,
+                f"{candidate.probability:.2f}",
+                f"{candidate.similarity:.2f}",
+                f"{candidate.sa_score:.1f}",
+                candidate.polymer_class,
+                str(candidate.round + 1),
+                candidate.prompt,
+            )
+        console = Console()
+        # Piped output keeps its columns: a SMILES cut by a narrow default would be another molecule.
+        (console if console.is_terminal else Console(width=240)).print(table, markup=False)
+        if any(not self.state.passes(candidate) for candidate in self.candidates()[:top]):
+            print("* does not pass with the confidence asked for")
+
+
+def column(item: Property) -> str:
+    """Return the column of a property: its name and unit in letters, digits and underscores."""
+    unit = "".join(letter if letter.isalnum() else "_" for letter in item.unit.lower()).strip("_")
+    return f"{item.name.lower()}_{unit}" if unit else item.name.lower()
+
+
+def wanted(target: Target) -> str:
+    """Say what a target asks for, in its own unit: `Tg >= 350 degC`."""
+    item = PROPERTIES[target.property]
+    low, high = target.low, target.high
+    if low > float("-inf") and high < float("inf"):
+        text = f"{low:g} <= {item.name} <= {high:g} {item.unit}"
+    elif low > float("-inf"):
+        text = f"{item.name} >= {low:g} {item.unit}"
+    elif high < float("inf"):
+        text = f"{item.name} <= {high:g} {item.unit}"
+    else:
+        text = item.name
+    return f"{target.direction} {text}" if target.direction else text
+
+
+def _interval(candidate: Candidate, name: str) -> str:
+    answer = candidate.predictions[name]
+    digits = 0 if PROPERTIES[name].scale >= 5 else 2
+    return f"{answer.mean:.{digits}f} ± {Z80 * answer.std:.{digits}f}{'' if answer.in_domain else ' ?'}"
+
+
+def _row(rank: int, candidate: Candidate, targets: Sequence[Target], passes: bool) -> Row:
+    import numpy as np
+
+    row: Row = {
+        "rank": rank,
+        "id": candidate.id,
+        "psmiles": candidate.psmiles,
+        "canonical_psmiles": candidate.canonical,
+        "polymer_class": candidate.polymer_class,
+    }
+    missed = 0.0
+    for target in targets:
+        item, answer = PROPERTIES[target.property], candidate.predictions[target.property]
+        name, half = column(item), Z80 * answer.std
+        row |= {name: answer.mean, f"{name}_low80": answer.mean - half, f"{name}_high80": answer.mean + half}
+        row |= {f"{name}_std": answer.std, f"{name}_in_domain": answer.in_domain}
+        missed += float(violation(target, np.array([answer.mean]))[0]) / item.scale
+    return row | {
+        "probability": candidate.probability,
+        "feasible": passes,
+        "violation": missed,
+        "similarity": candidate.similarity,
+        "nearest": candidate.nearest,
+        "sa_score_h": candidate.sa_score,
+        "prompt": candidate.prompt,
+        "round": candidate.round,
+    }
