@@ -27,7 +27,8 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 MAX_DEPTH: Final = 64
-MAX_EVENTS: Final = 20_000
+MAX_EVENTS: Final = 5_000
+MAX_LINE: Final = 2**14  # the scanner takes a time quadratic in the length of some tokens
 
 KeyPath = tuple[str | int, ...]
 Place = tuple[int, int]
@@ -58,6 +59,9 @@ class Tree:
 
 def read(text: str) -> Tree:
     """Return the one document in `text`; raises UnreadableError where nothing after a mistake can be trusted."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > MAX_LINE:
+            raise UnreadableError(f"a line longer than {MAX_LINE} characters", (number, 1))
     events = _events(text)
     first = next(events, None)
     if first is None:

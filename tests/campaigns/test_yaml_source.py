@@ -204,14 +204,22 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
 
 def test_too_large_too_deep_too_many(write):
     assert said(write("#" * (MAX_BYTES + 1))) == ["c.yaml: is larger than 1048576 bytes, which no campaign needs"]
-    deep = "a: " + "[" * 500_000
-    assert said(write(deep)) == [f"c.yaml:1:{3 + MAX_DEPTH + 1}: nested deeper than 64 levels"]
+    assert said(write(SMALL + "x: !" + "a" * 500_000)) == ["c.yaml:5:1: a line longer than 16384 characters"]
+    assert said(write("a: " + "[" * 5_000)) == [f"c.yaml:1:{3 + MAX_DEPTH + 1}: nested deeper than 64 levels"]
     keys = "".join(" " * level + "? \n" for level in range(200))
     with pytest.raises(UnreadableError, match="nested deeper than 64 levels"):
         yaml_tree.read(keys)
-    assert said(write("a: [" + "1," * MAX_EVENTS + "]"))[0].endswith("more values than any campaign needs")
+    assert said(write("a:\n" + " - 1\n" * MAX_EVENTS))[0].endswith("more values than any campaign needs")
     fits = yaml_tree.read("[" * MAX_DEPTH + "]" * MAX_DEPTH)
     assert fits.refused == []
+
+
+def test_aliases_never_multiply(write):
+    rows = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40)]
+    found = said(write(SMALL + "\n".join(rows)))
+    assert found[0] == "c.yaml:5:1: a0: unknown key 'a0'; known: " + ", ".join(keys_at(()))
+    assert sum("is an alias" in text for text in found) == 78
+    assert sum("is an anchor" in text for text in found) == 40
 
 
 def test_digits_without_end_are_no_number(write):
@@ -353,6 +361,13 @@ def test_built_in_references_are_names(write):
         assert reference.reference_source(spec, Path("f")) == name
 
 
+@pytest.mark.parametrize("name", ["../../x.csv", "/no/such.csv", "~", "CON", "x" * 300, "a b;rm -rf é.csv", "http://x/y.csv"])
+def test_a_reference_s_name_is_a_path_and_nothing_else(write, name):
+    (found,) = said(write(SMALL + f"novelty: {{reference: '{name}'}}\n"))
+    assert found.startswith(f"c.yaml:5:22: novelty.reference: {name} ")
+    assert "does not exist" in found or "cannot be read: File name too long" in found
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -381,7 +396,7 @@ def test_the_columns_are_those_the_reference_is_read_with():
     assert novelty.COLUMNS == reference.COLUMNS
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     surrogates=st.lists(st.text(min_size=1, max_size=120).filter(str.isprintable), min_size=1, max_size=3, unique=True),
     high=st.floats(-149, 599),
