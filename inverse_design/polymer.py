@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +28,21 @@ MAX_RINGS = 60
 MACROCYCLE = 30
 
 ELEMENTS = frozenset(
-    "* H Li B C N O F Na Mg Al Si P S Cl K Ca Ti Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Zr Mo Pd Ag Cd Sn Sb Te I Ba Pt Hg Pb".split()
+    "* H Li B C N O F Na Mg Al Si P S Cl K Ca Ti Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Zr Mo Pd Ag Cd Sn Sb Te I Ba Pt Hg Pb".split()  # noqa: SIM905
 )
 
 _ALPHABET = re.compile(r"[A-Za-z0-9*\[\]()=#$:/\\@+\-.%]+\Z")
 _STEREO = re.compile(r"[@/\\]")
-_PARAMS = Chem.SmilesParserParams()
+_PARAMS: Any = Chem.SmilesParserParams()  # its stub types every attribute as itself
 _PARAMS.allowCXSMILES = False
 _PARAMS.parseName = False
 _PARAMS.sanitize = False
+_PARAMS.removeHs = False  # it would perceive rings, in exponential time, before anything has been checked
 
 # Queries over atoms run in C++: a loop over atoms in Python costs more than parsing the text.
-_STAR = rdqueries.AtomNumEqualsQueryAtom(0)
+_STAR = Chem.MolFromSmarts("[#0]")
 _RADICAL = rdqueries.NumRadicalElectronsGreaterQueryAtom(0)
-_ISOTOPE = rdqueries.IsotopeGreaterQueryAtom(0)
-_MAPPED = rdqueries.HasPropQueryAtom("molAtomMapNumber")
+_LABELLED = (rdqueries.IsotopeGreaterQueryAtom(0), rdqueries.HasPropQueryAtom("molAtomMapNumber"))
 _CHARGED = (rdqueries.FormalChargeGreaterQueryAtom(4), rdqueries.FormalChargeLessQueryAtom(-4))
 _FOREIGN = Chem.MolFromSmarts(f"[{';'.join(f'!#{Chem.Atom(symbol).GetAtomicNum()}' for symbol in sorted(ELEMENTS))}]")
 
@@ -90,39 +91,50 @@ def parse(text: object) -> RepeatUnit | Reason:
     mol = Chem.MolFromSmiles(text, _PARAMS)
     if mol is None:
         return Reason.UNPARSABLE
-    reason = _shape(mol)
+    reason = _shape(mol, bracketed="[" in text)
     if reason is not None:
         return reason
     try:
+        if "[H]" in text:
+            mol = Chem.RemoveHs(mol, sanitize=False)
         Chem.SanitizeMol(mol)
     except (Chem.MolSanitizeException, ValueError):
         return Reason.NOT_SANITIZABLE
-    if len(mol.GetAtomsMatchingQuery(_RADICAL)):
+    if "[" in text and len(mol.GetAtomsMatchingQuery(_RADICAL)):
         return Reason.RADICAL
     if _STEREO.search(text):
         Chem.AssignStereochemistry(mol, cleanIt=True)
     return RepeatUnit(psmiles=Chem.MolToSmiles(mol), mol=mol)
 
 
-def _shape(mol: Chem.Mol) -> Reason | None:
-    """Checks that need no ring perception, so that they are safe on any graph."""
+def stars(mol: Chem.Mol) -> tuple[int, ...]:
+    """Return the indices of the attachment points."""
+    return tuple(match[0] for match in mol.GetSubstructMatches(_STAR))
+
+
+def _shape(mol: Chem.Mol, *, bracketed: bool) -> Reason | None:
+    """Checks that need no ring perception, so that they are safe on any graph.
+
+    bracketed: whether the text has atoms in brackets, the only ones with a charge, an isotope or a rare element.
+    """
     if mol.GetNumAtoms() > MAX_ATOMS:
         return Reason.TOO_COMPLEX
     if len(Chem.GetMolFrags(mol)) != 1:
         return Reason.NOT_ONE_FRAGMENT
-    stars = list(mol.GetAtomsMatchingQuery(_STAR))
-    if len(stars) != 2 or any(star.GetDegree() != 1 for star in stars):
+    ends = [mol.GetAtomWithIdx(star) for star in stars(mol)]
+    if len(ends) != 2 or any(end.GetDegree() != 1 for end in ends):
         return Reason.ATTACHMENT_POINTS
-    orders = {star.GetBonds()[0].GetBondType() for star in stars}
+    orders = {end.GetBonds()[0].GetBondType() for end in ends}
     # Before sanitisation a bond from `*` to an aromatic atom may still read as aromatic or single.
     if not orders <= {Chem.BondType.SINGLE, Chem.BondType.DOUBLE} or len(orders) != 1:
         return Reason.ATTACHMENT_BONDS
-    if mol.HasSubstructMatch(_FOREIGN):
-        return Reason.ELEMENT
-    if any(len(mol.GetAtomsMatchingQuery(query)) for query in _CHARGED):
-        return Reason.CHARGE
-    if len(mol.GetAtomsMatchingQuery(_ISOTOPE)) or len(mol.GetAtomsMatchingQuery(_MAPPED)):
-        return Reason.ISOTOPE
+    if bracketed:
+        if mol.HasSubstructMatch(_FOREIGN):
+            return Reason.ELEMENT
+        if any(len(mol.GetAtomsMatchingQuery(query)) for query in _CHARGED):
+            return Reason.CHARGE
+        if any(len(mol.GetAtomsMatchingQuery(query)) for query in _LABELLED):
+            return Reason.ISOTOPE
     if not mol.GetNumHeavyAtoms():
         return Reason.NO_HEAVY_ATOM
     rings = mol.GetNumBonds() - mol.GetNumAtoms() + 1
@@ -164,7 +176,7 @@ class _Chain:
     def __init__(self, unit: Chem.Mol) -> None:
         mol = Chem.RWMol(unit)
         Chem.RemoveStereochemistry(mol)
-        head, tail = (atom.GetIdx() for atom in mol.GetAtomsMatchingQuery(_STAR))
+        head, tail = stars(mol)
         path = list(Chem.GetShortestPath(mol, head, tail))
         self.mol = mol
         self.stars = (head, tail)
@@ -194,9 +206,10 @@ class _Chain:
         """Number of pieces in the shortest period of the chain."""
         count = len(marks)
         for length in range(1, count):
-            if count % length == 0 and marks == marks[:length] * (count // length):
-                if len({self._unit(start, length, oriented=True).psmiles for start in range(0, count, length)}) == 1:
-                    return length
+            if count % length or marks != marks[:length] * (count // length):
+                continue
+            if len({self._unit(start, length, oriented=True).psmiles for start in range(0, count, length)}) == 1:
+                return length
         return count
 
     def _unit(self, start: int, length: int, *, oriented: bool = False) -> RepeatUnit:

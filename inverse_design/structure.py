@@ -112,31 +112,25 @@ def backbone(unit: RepeatUnit) -> Chem.Mol:
     """Return two repeat units in a row with isotope 1 on the atoms of the shortest path from end to end."""
     from rdkit import Chem
 
+    from inverse_design.polymer import stars
+
     mol = unit.mol
     size = mol.GetNumAtoms()
-    head, tail = (atom for atom in mol.GetAtomsMatchingQuery(_star()))
-    first, last = head.GetNeighbors()[0].GetIdx(), tail.GetNeighbors()[0].GetIdx()
+    head, tail = stars(mol)
+    path = Chem.GetShortestPath(mol, head, tail)
     chain = Chem.RWMol(mol)
     chain.InsertMol(mol)
-    chain.AddBond(last, size + first, head.GetBonds()[0].GetBondType())
-    path = Chem.GetShortestPath(mol, head.GetIdx(), tail.GetIdx())[1:-1]
-    for index in path:
+    chain.AddBond(path[-2], size + path[1], mol.GetBondBetweenAtoms(path[0], path[1]).GetBondType())
+    for index in path[1:-1]:
         chain.GetAtomWithIdx(index).SetIsotope(1)
         chain.GetAtomWithIdx(size + index).SetIsotope(1)
     chain.BeginBatchEdit()
-    chain.RemoveAtom(tail.GetIdx())
-    chain.RemoveAtom(size + head.GetIdx())
+    chain.RemoveAtom(tail)
+    chain.RemoveAtom(size + head)
     chain.CommitBatchEdit()
     chain.UpdatePropertyCache(strict=False)
     Chem.FastFindRings(chain)
     return chain
-
-
-@cache
-def _star() -> Any:
-    from rdkit.Chem import rdqueries
-
-    return rdqueries.AtomNumEqualsQueryAtom(0)
 
 
 def polymer_class(unit: RepeatUnit) -> str:
@@ -160,15 +154,18 @@ def capped(unit: RepeatUnit) -> Chem.Mol:
     """Return the repeat unit as a molecule of its own, hydrogen in place of both attachment points."""
     from rdkit import Chem
 
+    from inverse_design.polymer import stars
+
     mol = Chem.RWMol(unit.mol)
     mol.BeginBatchEdit()
-    for star in unit.mol.GetAtomsMatchingQuery(_star()):
-        order = int(star.GetBonds()[0].GetBondTypeAsDouble())
-        anchor = mol.GetAtomWithIdx(star.GetNeighbors()[0].GetIdx())
+    for star in stars(mol):
+        (bond,) = mol.GetAtomWithIdx(star).GetBonds()
+        order = int(bond.GetBondTypeAsDouble())
+        anchor = bond.GetOtherAtom(mol.GetAtomWithIdx(star))
         # An implicit hydrogen only appears where RDKit counts valences by itself.
         if anchor.GetNoImplicit() or anchor.GetIsAromatic():
             anchor.SetNumExplicitHs(anchor.GetNumExplicitHs() + order)
-        mol.RemoveAtom(star.GetIdx())
+        mol.RemoveAtom(star)
     mol.CommitBatchEdit()
     mol.UpdatePropertyCache(strict=False)
     Chem.GetSymmSSSR(mol)

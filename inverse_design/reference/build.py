@@ -11,16 +11,17 @@ import gzip
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from inverse_design.descriptors import realised
 from inverse_design.novelty import BITS, fingerprint
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
-from inverse_design.split import key
+from inverse_design.split import WELL_KNOWN, key
 from inverse_design.structure import CLASSES, polymer_class
 
 # Prompts taken of each source; known polymers are the distribution that matters, so all of them.
@@ -32,14 +33,16 @@ def build_reference(data: Path, out: Path) -> None:
     """Write both files into `out` from `structures.parquet` and `hypothetical.smi.gz` in `data`; the same bytes every time."""
     texts = _by_source(data)
     found: dict[int, bytes] = {}
-    for part in _parts(texts["known"]):
+    for part in _parts([*texts["known"], *WELL_KNOWN]):
         for unit in canonical_units(part):
             found.setdefault(key(unit.psmiles), fingerprint(unit.mol))
     keys = sorted(found)
     packed = np.frombuffer(b"".join(found[name] for name in keys), np.uint8).reshape(-1, BITS // 8)
     out.mkdir(parents=True, exist_ok=True)
     (out / "known.safetensors").write_bytes(save({"keys": np.array(keys, np.int64), "fingerprints": packed}))
-    rows, sources, classes = [], [], []
+    rows: list[tuple[int, ...]] = []
+    sources: list[int] = []
+    classes: list[int] = []
     names = list(CLASSES)
     for code, (source, most) in enumerate(SOURCES.items()):
         chosen = texts[source]
@@ -48,7 +51,7 @@ def build_reference(data: Path, out: Path) -> None:
             rows += [realised(unit.mol) for unit in part]
             sources += [code] * len(part)
             classes += [names.index(polymer_class(unit)) for unit in part]
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "descriptors": np.array(rows, np.int16),
         "source": np.array(sources, np.uint8),
         "polymer_class": np.array(classes, np.uint8),
