@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
 from pathlib import Path
@@ -267,6 +268,7 @@ def differences(before: Any, after: Any, where: str = "") -> list[str]:
     return [] if before == after else [f"{where}: was {json.dumps(before)}, now {json.dumps(after)}"]
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions that decide results, from the installed packages, importing none."""
     found = {}
