@@ -1,0 +1,120 @@
+"""polyScreen by its authors' protocol: random 80/20 splits of their polyimides, five seeds, and the same by repeat unit.
+
+Their table has repeat units measured more than once, on both sides of a random split; one row a repeat unit is the
+grouped split. Networks here are trained for these figures alone and never shipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import load_file, save_file
+
+from inverse_design.polymer import RepeatUnit, canonical, parse
+from inverse_design.split import key
+from surrogates.evaluation import Errors
+from surrogates.graph_convolution import PolyScreenNetwork
+from surrogates.polyscreen import forward
+from surrogates.train_polyscreen import ALL, DENSE, TUNE, WIDTH, Floats, Rows, Say, Schedule, Table, fit, standard
+
+SEEDS: Final = range(5)
+STARTS: Final = 3
+ALONE: Final = Schedule(epochs=150, rate=3e-3, batch=20)
+Start = Mapping[str, torch.Tensor]
+_NONE: Final[Rows] = np.zeros(0, dtype=np.int64)
+
+
+def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return (mean, standard deviation) over five random 80/20 splits of r2, mae and rmse (degC), three ways.
+
+    alone: the network learns from nothing but the authors' training rows, one a repeat unit; shipped: as the bundled
+    model is trained, from every other homopolymer and then polyimides, three networks averaged; observations: the
+    same on every measurement of the authors' table, so that a repeat unit may be on both sides, as in the paper.
+    What is trained is kept in `work`, so that the same call goes on where it stopped.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    theirs = np.flatnonzero(~np.isnan(table.authors))
+    others = np.flatnonzero(np.isnan(table.authors))
+    mean, scale = standard(table, others)
+    targets = (table.tg - mean) / scale
+    starts = [_start(table, targets, others, seed, work / f"start-{seed}.safetensors", say) for seed in range(STARTS)]
+
+    extra = others[table.polyimide[others]]
+    grouped = take(table, np.concatenate([theirs, extra]), np.concatenate([table.authors[theirs], table.tg[extra]]))
+    rows, values = observations(table, data)
+    observed = take(table, np.concatenate([rows, extra]), np.concatenate([values, table.tg[extra]]))
+    ways = {"alone": (grouped, len(theirs), []), "shipped": (grouped, len(theirs), starts), "observations": (observed, len(rows), starts)}
+    results: dict[str, dict[str, tuple[float, float]]] = {}
+    for name, (part, own, begin) in ways.items():
+        found = []
+        for seed in SEEDS:
+            path = work / f"{name}-{seed}.json"
+            if not path.exists():
+                path.write_text(json.dumps(asdict(_split(part, own, begin, mean, scale, seed))), encoding="utf-8")
+                say(f"{name}, split {seed}: {path.read_text(encoding='utf-8')}")
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        results[name] = {
+            figure: (float(np.mean([one[figure] for one in found])), float(np.std([one[figure] for one in found])))
+            for figure in ("r2", "mae", "rmse")
+        }
+    return results
+
+
+def take(table: Table, rows: Rows, tg: Floats) -> Table:
+    """Return a table of some rows, in this order and as often as named, with these values."""
+    return Table(
+        units=[table.units[row] for row in rows],
+        keys=[table.keys[row] for row in rows],
+        graphs=[table.graphs[row] for row in rows],
+        tg=tg,
+        polyimide=table.polyimide[rows],
+        authors=table.authors[rows],
+    )
+
+
+def observations(table: Table, data: Path) -> tuple[Rows, Floats]:
+    """Return row in `table` and value (degC) of every measurement in the authors' table."""
+    wanted = pq.read_table(data / "properties.parquet", columns=["psmiles", "property", "value", "source", "flag"]).to_pylist()
+    place = {number: row for row, number in enumerate(table.keys)}
+    found = [
+        (place[key(canonical(unit))], float(row["value"]))
+        for row in wanted
+        if row["source"] == "polyscreen_pi372" and row["property"] == "tg_c" and not row["flag"]
+        if isinstance(unit := parse(row["psmiles"]), RepeatUnit)
+    ]
+    return np.array([row for row, _ in found]), np.array([value for _, value in found])
+
+
+def _start(table: Table, targets: Floats, rows: Rows, seed: int, path: Path, say: Say) -> Start:
+    if not path.exists():
+        say(f"start {seed}: {len(rows)} homopolymers without the authors'")
+        torch.manual_seed(seed)
+        network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
+        save_file(fit(network, table, targets, rows, _NONE, ALL, seed, say).state_dict(), path)
+    return load_file(path)
+
+
+def _split(table: Table, own: int, starts: Sequence[Start], mean: float, scale: float, seed: int) -> Errors:
+    """Train on 80 % of the first `own` rows (and, from a start, on the rest of the table) and judge on the other 20 %."""
+    order = np.random.default_rng(seed).permutation(own)
+    test, train = order[: own // 5], order[own // 5 :]
+    targets = (table.tg - mean) / scale
+    outputs = []
+    for tensors in starts or [{}]:
+        torch.manual_seed(seed)
+        network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
+        if tensors:
+            network.load_state_dict(tensors)
+            rows, schedule = np.concatenate([train, np.arange(own, len(table.units))]), TUNE
+        else:
+            rows, schedule = train, ALONE
+        network = fit(network, table, targets, rows, _NONE, schedule, seed)
+        outputs.append(forward(network, table.canonical_graphs(test)))
+    return Errors.of(mean + scale * np.mean(outputs, axis=0), table.tg[test])

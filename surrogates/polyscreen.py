@@ -1,0 +1,179 @@
+"""polyScreen: the glass transition of a polymer from its graph, an ensemble of the published network.
+
+J. Mater. Chem. C 2023, doi 10.1039/D2TC05174E. The authors trained one network on polyimides; here each member is
+trained on homopolymers of every class first, and then gets a second head, trained on polyimides alone. Other
+polymers are answered by the first head, and marked as out of domain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rdkit import Chem
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from inverse_design.errors import ModelError
+from inverse_design.polymer import RepeatUnit, canonical_units, parse
+from inverse_design.properties import PROPERTIES
+from inverse_design.protocols import Prediction
+from inverse_design.structure import polymer_class
+from surrogates.calibration import Calibration
+from surrogates.graph import Graph, batch, graph
+from surrogates.graph_convolution import PolyScreenNetwork
+from surrogates.neighbours import Neighbours, fingerprints
+
+BATCH: Final = 128
+POLYIMIDES, OTHERS = "polyimides", "others"
+CONVOLUTIONS: Final = ("first.", "second.")
+
+Floats = NDArray[np.float64]
+
+
+class PolyScreen:
+    """A frozen ensemble: networks for polyimides, and for other polymers, with the same convolutions and another head."""
+
+    properties: tuple[str, ...] = ("Tg",)
+
+    def __init__(
+        self,
+        networks: Mapping[str, Sequence[PolyScreenNetwork]],
+        mean: float,
+        scale: float,
+        calibrations: Mapping[str, Calibration],
+        neighbours: Neighbours,
+        frame: str = "canonical",
+    ) -> None:
+        self.networks = {name: list(members) for name, members in networks.items()}
+        self.mean, self.scale = mean, scale
+        self.calibrations = dict(calibrations)
+        self.neighbours = neighbours
+        self.frame = frame
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a model folder: config.json, model.safetensors, calibration.json, neighbours.safetensors; raises ModelError."""
+        config, calibration = (_json(folder / name) for name in ("config.json", "calibration.json"))
+        weights, again = folder / "model.safetensors", "copy the model folder again"
+        try:
+            mean, scale, frame = float(config["mean"]), float(config["scale"]), str(config["frame"])
+            if hashlib.sha256(weights.read_bytes()).hexdigest() != config["sha256"]:
+                raise ModelError(f"{weights}: its SHA-256 is not the one in config.json; {again}")
+            tensors = load_file(weights)
+            ensembles = {kind: networks(tensors, config, kind) for kind in (POLYIMIDES, OTHERS)}
+        except FileNotFoundError as error:
+            raise ModelError(f"{weights}: no such file; copy the whole model folder") from error
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{weights}: not the weights that config.json describes ({error}); {again}") from error
+        try:
+            calibrations = {name: Calibration.from_dict(calibration["properties"][name]) for name in ensembles}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{folder / 'calibration.json'}: not a calibration ({error!r}); {again}") from error
+        return cls(ensembles, mean, scale, calibrations, Neighbours.load(folder / "neighbours.safetensors"), frame)
+
+    def predict(self, psmiles: Sequence[str], properties: Sequence[str]) -> list[dict[str, Prediction | None]]:
+        """Return, per repeat unit, its Tg in degC, or None for what is no repeat unit or comes out of physical range.
+
+        The answer is the same for every frame, direction and multiple of a unit, but for a converted checkpoint of the
+        authors, which sees the unit as it is written. Raises ModelError for another property.
+        """
+        for name in properties:
+            if name not in self.properties:
+                raise ModelError(f"polyScreen does not answer {name!r}; it answers {', '.join(self.properties)}")
+        parsed = [parse(text) for text in psmiles]
+        valid = [i for i, unit in enumerate(parsed) if isinstance(unit, RepeatUnit)]
+        units = [unit for unit in parsed if isinstance(unit, RepeatUnit)]
+        if self.frame == "canonical":
+            units = canonical_units(units)
+        answers: list[Prediction | None] = [None] * len(psmiles)
+        for i, answer in zip(valid, self.answer(units), strict=True):
+            answers[i] = answer
+        return [dict.fromkeys(properties, answer) for answer in answers]
+
+    def answer(self, units: Sequence[RepeatUnit]) -> list[Prediction | None]:
+        """Return the calibrated Tg of repeat units in the frame they have."""
+        graphs = [graph(unit.mol) for unit in units]
+        kinds = [POLYIMIDES if is_polyimide(unit) else OTHERS for unit in units]
+        bits = fingerprints([unit.mol for unit in units])
+        answers: list[Prediction | None] = [None] * len(units)
+        item = PROPERTIES["Tg"]
+        for kind, calibration in self.calibrations.items():
+            rows = [i for i, (name, one) in enumerate(zip(kinds, graphs, strict=True)) if name == kind and one is not None]
+            values = self.members([one for i in rows if (one := graphs[i]) is not None], kind).mean(axis=0)
+            for i, value, near in zip(rows, values.tolist(), self.neighbours.nearest(bits[rows], kind).tolist(), strict=True):
+                answer = calibration.predict(value, near)
+                if item.low <= answer.mean <= item.high:
+                    answers[i] = Prediction(mean=answer.mean, std=answer.std, in_domain=answer.in_domain and kind == POLYIMIDES)
+        return answers
+
+    def members(self, graphs: Sequence[Graph], kind: str) -> Floats:
+        """Return what each member says before calibration, degC; shape (members, n)."""
+        return np.stack([self.mean + self.scale * forward(network, graphs) for network in self.networks[kind]])
+
+
+def forward(network: PolyScreenNetwork, graphs: Sequence[Graph]) -> Floats:
+    """Return the output of a network for each graph, in order; shape (n,)."""
+    network.eval()
+    # Similar sizes side by side share more atoms.
+    order = sorted(range(len(graphs)), key=lambda i: len(graphs[i].atoms))
+    values = np.zeros(len(graphs))
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            values[rows] = network(batch([graphs[i] for i in rows])).double().numpy()
+    return values
+
+
+def is_polyimide(unit: RepeatUnit) -> bool:
+    """Return whether an imide nitrogen is part of the backbone; the cheap pattern spares most polymers the full question."""
+    return unit.mol.HasSubstructMatch(_imide()) and polymer_class(unit) == "polyimide"
+
+
+@cache
+def _imide() -> Chem.Mol:
+    # RDKit perceives pyromellitic imides as aromatic, hence `#6`, `#7` and any bond.
+    return Chem.MolFromSmarts("[#6X3](=O)~[#7X3]~[#6X3]=O")
+
+
+def save(folder: Path, tensors: Mapping[str, torch.Tensor], calibrations: Mapping[str, Calibration], **config: float | str) -> None:
+    """Write model.safetensors, config.json with its SHA-256, and calibration.json; `config` is members, width, dense, mean,
+    scale, factor and frame."""
+    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    bars = {"offered": list(PolyScreen.properties), "properties": {kind: one.to_dict() for kind, one in calibrations.items()}}
+    for name, values in (("config.json", {"model_type": "polyscreen", **config, "sha256": digest}), ("calibration.json", bars)):
+        (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; a model folder holds config.json, model.safetensors and calibration.json") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not JSON ({error}); copy the model folder again") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: not a JSON object; copy the model folder again")
+    return values
+
+
+def networks(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], kind: str) -> list[PolyScreenNetwork]:
+    """Return the members for one kind of polymer: convolutions `0.first.weight`, heads `0.polyimides.dense.weight`.
+
+    Raises KeyError, RuntimeError, TypeError or ValueError where tensors and config don't fit.
+    """
+    members = []
+    for member in range(int(config["members"])):
+        network = PolyScreenNetwork(width=int(config["width"]), dense=int(config["dense"]), factor=float(config["factor"]))
+        names = {name: f"{member}.{name}" if name.startswith(CONVOLUTIONS) else f"{member}.{kind}.{name}" for name in network.state_dict()}
+        network.load_state_dict({name: tensors[stored].float() for name, stored in names.items()})
+        members.append(network.eval())
+    return members

@@ -1,0 +1,266 @@
+"""Train the bundled polyScreen: homopolymers of every class first, then a head for polyimides, five times over."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from inverse_design.polymer import RepeatUnit, canonical_units, parse
+from inverse_design.split import calibration, held_out, key
+from surrogates.calibration import Z80, Calibration, quantile80
+from surrogates.graph import Graph, batch, graph
+from surrogates.graph_convolution import PolyScreenNetwork
+from surrogates.neighbours import Neighbours, fingerprints
+from surrogates.polyscreen import CONVOLUTIONS, OTHERS, POLYIMIDES, forward, is_polyimide, networks, save
+
+MEMBERS: Final = 5
+WIDTH, DENSE = 64, 128
+_OUTLIER = 0.3  # in units of the standard deviation of all Tg; beyond it an error counts linearly
+
+Say = Callable[[str], None]
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Passes over the data, highest learning rate, molecules a step."""
+
+    epochs: int
+    rate: float
+    batch: int
+
+
+ALL = Schedule(epochs=32, rate=3e-3, batch=64)
+TUNE = Schedule(epochs=15, rate=1e-3, batch=32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Measured Tg, one row a repeat unit, all arrays (n,).
+
+    graphs: of the canonical unit, and of the unit as it was found; tg: degC, median over sources; polyimide: imide
+    nitrogen in the backbone; authors: Tg in polyScreen's own set, NaN elsewhere; fold: 0 to 4, by key.
+    """
+
+    units: list[RepeatUnit]
+    keys: list[int]
+    graphs: list[tuple[Graph, Graph]]
+    tg: Floats
+    polyimide: NDArray[np.bool_]
+    authors: Floats
+
+    @property
+    def fold(self) -> Rows:
+        return np.array([number // 100 % MEMBERS for number in self.keys])
+
+    @property
+    def calibration(self) -> NDArray[np.bool_]:
+        return np.array([calibration(number) for number in self.keys])
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        return np.array([held_out(number) for number in self.keys])
+
+    def canonical_graphs(self, rows: Sequence[int] | Rows) -> list[Graph]:
+        return [self.graphs[row][0] for row in rows]
+
+
+def read_table(data: Path) -> Table:
+    """Return every repeat unit with a measured Tg in `data`; polyScreen's own set adds what the consensus lacks."""
+    consensus = pq.read_table(data / "properties_consensus.parquet", columns=["psmiles", "property", "value"]).to_pylist()
+    theirs = {row["psmiles"]: float(row["tg_c"]) for row in pc.read_csv(data / "polyimide_tg.csv").to_pylist()}
+    found = [(row["psmiles"], float(row["value"]), float("nan")) for row in consensus if row["property"] == "tg_c"]
+    found += [(text, value, value) for text, value in theirs.items()]
+    parsed = [(unit, value, own) for text, value, own in found if isinstance(unit := parse(text), RepeatUnit)]
+    rows: dict[int, int] = {}
+    units: list[RepeatUnit] = []
+    graphs: list[tuple[Graph, Graph]] = []
+    tg: list[float] = []
+    authors: list[float] = []
+    for (written, value, own), unit in zip(parsed, canonical_units([unit for unit, _, _ in parsed]), strict=True):
+        number = key(unit.psmiles)
+        if number in rows:
+            if own == own:
+                authors[rows[number]] = own
+            continue
+        pair = graph(unit.mol), graph(written.mol)
+        if pair[0] is None or pair[1] is None:
+            continue
+        rows[number] = len(units)
+        units.append(unit)
+        graphs.append((pair[0], pair[1]))
+        tg.append(value)
+        authors.append(own)
+    return Table(
+        units=units,
+        keys=list(rows),
+        graphs=graphs,
+        tg=np.array(tg),
+        polyimide=np.array([is_polyimide(unit) for unit in units]),
+        authors=np.array(authors),
+    )
+
+
+def fit(
+    network: PolyScreenNetwork,
+    table: Table,
+    targets: Floats,
+    train: Rows,
+    validation: Rows,
+    schedule: Schedule,
+    seed: int,
+    say: Say | None = None,
+) -> PolyScreenNetwork:
+    """Train on standardised targets (n,) of the rows `train` and return the averaged weights of the best validation error.
+
+    Each pass shows a unit in its canonical frame or as it was found, by chance. An empty `validation` takes the last.
+    """
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=1e-4)
+    steps = schedule.epochs * -(-len(train) // schedule.batch)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.rate, total_steps=steps, pct_start=0.1)
+    average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
+    wanted = torch.from_numpy(targets.astype(np.float32))
+    for epoch in range(1, schedule.epochs + 1):
+        network.train()
+        shuffled = rng.permutation(train)
+        for start in range(0, len(train), schedule.batch):
+            rows = shuffled[start : start + schedule.batch]
+            frames = rng.integers(2, size=len(rows))
+            output = network(batch([table.graphs[row][frame] for row, frame in zip(rows, frames, strict=True)]))
+            loss = torch.nn.functional.huber_loss(output, wanted[rows], delta=_OUTLIER)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            rates.step()
+            step += 1
+            decay = min(0.99, step / (step + 10))
+            with torch.no_grad():
+                for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
+                    slow.lerp_(fast, 1 - decay)
+        if not len(validation):
+            best = average
+        elif epoch % 3 == 0 or epoch == schedule.epochs:
+            error = float(np.abs(forward(average, table.canonical_graphs(validation)) - targets[validation]).mean())
+            if say is not None:
+                say(f"epoch {epoch}: mean error on the fold left out {error:.4f}")
+            if error < lowest:
+                lowest, best = error, copy.deepcopy(average)
+    return best
+
+
+def train_member(table: Table, targets: Floats, rows: Rows, fold: int, seed: int, path: Path, say: Say) -> None:
+    """Train one network on `rows` without `fold`, then its head for polyimides, and write both to `path`."""
+    torch.manual_seed(seed)
+    network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
+    left = table.fold[rows] == fold
+    network = fit(network, table, targets, rows[~left], rows[left], ALL, seed, say)
+    tensors = {name if name.startswith(CONVOLUTIONS) else f"{OTHERS}.{name}": value for name, value in network.state_dict().items()}
+    rows = rows[table.polyimide[rows]]
+    left = table.fold[rows] == fold
+    freeze(network)
+    tuned = fit(network, table, targets, rows[~left], rows[left], TUNE, seed, say).state_dict()
+    tensors |= {f"{POLYIMIDES}.{name}": value for name, value in tuned.items() if not name.startswith(CONVOLUTIONS)}
+    part = path.with_suffix(".part")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, part)
+    part.replace(path)
+
+
+def freeze(network: PolyScreenNetwork) -> None:
+    """Leave only the head to train: as good on polyimides as training it all, and half the weights to ship."""
+    network.first.requires_grad_(False)
+    network.second.requires_grad_(False)
+
+
+def standard(table: Table, rows: Rows) -> tuple[float, float]:
+    """Return mean and standard deviation of Tg over rows, rounded so that they read well in a config."""
+    return round(float(table.tg[rows].mean()), 1), round(float(table.tg[rows].std()), 1)
+
+
+def train_polyscreen(data: Path, work: Path, threads: int, say: Say) -> None:
+    """Train in `work` from the tables in `data`; the same call goes on after the last finished member."""
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    table = read_table(data)
+    rows = np.flatnonzero(~table.held_out & ~table.calibration)
+    mean, scale = standard(table, rows)
+    say(f"{len(rows)} repeat units, {int(table.polyimide[rows].sum())} polyimides")
+    for member in range(MEMBERS):
+        path = work / f"member-{member}.safetensors"
+        if not path.exists():
+            say(f"member {member}")
+            train_member(table, (table.tg - mean) / scale, rows, member, member, path, say)
+    export(table, work, rows, mean, scale)
+
+
+def export(table: Table, work: Path, rows: Rows, mean: float, scale: float) -> None:
+    """Write the model folder: half-precision weights, config, fingerprints of the training set, and calibration."""
+    members = [load_file(work / f"member-{member}.safetensors") for member in range(MEMBERS)]
+    half = {f"{member}.{name}": value.half() for member, tensors in enumerate(members) for name, value in tensors.items()}
+    config: dict[str, float | str] = {
+        "members": MEMBERS,
+        "width": WIDTH,
+        "dense": DENSE,
+        "mean": mean,
+        "scale": scale,
+        "factor": 1.0,
+        "frame": "canonical",
+    }
+    known = fingerprints([table.units[row].mol for row in rows])
+    kinds = {POLYIMIDES: table.polyimide[rows], OTHERS: ~table.polyimide[rows]}
+    shipped = Neighbours(known, {name: np.flatnonzero(mask).astype(np.int32) for name, mask in kinds.items()})
+    shipped.save(work / "neighbours.safetensors")
+
+    calibrations = {
+        name: calibrate(table, rows[mask], known[mask], networks(half, config, name), mean, scale, shipped, name)
+        for name, mask in kinds.items()
+    }
+    save(work, half, calibrations, **config)
+
+
+def calibrate(
+    table: Table,
+    rows: Rows,
+    known: NDArray[np.uint64],
+    ensemble: Sequence[PolyScreenNetwork],
+    mean: float,
+    scale: float,
+    neighbours: Neighbours,
+    kind: str,
+) -> Calibration:
+    """Return error bars from residuals out of fold, brought to the size of the ensemble's on the calibration set.
+
+    Every training unit was left out by one member, which gives the errors their shape over range and similarity; the
+    ensemble is better than one member by a factor that only units unknown to all of them can tell.
+    """
+    fold = table.fold[rows]
+    predicted, near = np.zeros(len(rows)), np.zeros(len(rows))
+    for member, network in enumerate(ensemble):
+        left = fold == member
+        predicted[left] = mean + scale * forward(network, table.canonical_graphs(rows[left]))
+        rest = Neighbours(known, {kind: np.flatnonzero(~left).astype(np.int32)})
+        near[left] = rest.nearest(known[left], kind)
+    shape = Calibration.fit(predicted, table.tg[rows], near)
+    apart = np.flatnonzero(table.calibration & (table.polyimide == (kind == POLYIMIDES)))
+    graphs = table.canonical_graphs(apart)
+    values = mean + scale * np.mean([forward(network, graphs) for network in ensemble], axis=0)
+    similar = neighbours.nearest(fingerprints([table.units[row].mol for row in apart]), kind)
+    bars = [shape.predict(float(value), float(one)) for value, one in zip(values, similar, strict=True)]
+    relative = np.array([abs(bar.mean - true) / bar.std for bar, true in zip(bars, table.tg[apart], strict=True)])
+    factor = quantile80(relative) / Z80
+    first, second, third = (factor * width for width in shape.std)
+    return replace(shape, std=(first, second, third))
