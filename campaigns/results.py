@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,17 @@ class Results:
 
     def document(self) -> Row:
         """Return summary, targets, candidates, rounds and reasons as one JSON document."""
-        targets = [{"property": t.property, "wanted": wanted(t), "unit": PROPERTIES[t.property].unit, "column": column(PROPERTIES[t.property])} for t in self.state.spec.targets]
+        targets = [
+            {
+                "property": target.property,
+                "wanted": wanted(target),
+                "unit": PROPERTIES[target.property].unit,
+                "column": column(PROPERTIES[target.property]),
+                "low": target.low if math.isfinite(target.low) else None,
+                "high": target.high if math.isfinite(target.high) else None,
+            }
+            for target in self.state.spec.targets
+        ]
         return {
             "schema_version": 1,
             **self.summary(),

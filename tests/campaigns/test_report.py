@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import copy
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from campaigns.report import render, structure
+
+UNITS = [
+    "*c1ccc(Oc2ccc(N3C(=O)c4ccc(-c5ccc6c(c5)C(=O)N(*)C6=O)cc4C3=O)cc2)cc1",
+    "*c1ccc(-c2ccc(N3C(=O)c4ccc(C(c5ccc6c(c5)C(=O)N(*)C6=O)(C(F)(F)F)C(F)(F)F)cc4C3=O)cc2C(F)(F)F)c(C(F)(F)F)c1",
+    "*Oc1ccc(-n2c(=O)c3cc4c(=O)n(-c5ccc(*)cc5)c(=O)c4cc3c2=O)cc1",
+    "*c1cc(C)c(N2C(=O)C3C4C=CC(C3C2=O)C2C(=O)N(*)C(=O)C42)cc1C",
+    "*CC(*)(C)C(=O)OCCC[Si](C)(C)C",
+]
+
+
+def candidate(rank: int, psmiles: str) -> dict[str, Any]:
+    tg, gap = 391.4 - 17 * rank, 4.1 - 0.23 * rank
+    return {
+        "rank": rank,
+        "id": f"{rank:016x}",
+        "psmiles": psmiles,
+        "canonical_psmiles": psmiles,
+        "polymer_class": "polyimide",
+        "tg_degc": tg,
+        "tg_degc_low80": tg - 28,
+        "tg_degc_high80": tg + 28,
+        "tg_degc_std": 21.8,
+        "tg_degc_in_domain": rank != 4,
+        "bandgap_chain_ev": gap,
+        "bandgap_chain_ev_low80": gap - 0.4,
+        "bandgap_chain_ev_high80": gap + 0.4,
+        "bandgap_chain_ev_std": 0.31,
+        "bandgap_chain_ev_in_domain": True,
+        "probability": 0.93 - 0.13 * rank,
+        "feasible": rank < 4,
+        "violation": 0.0,
+        "similarity": 0.61 + 0.04 * rank,
+        "nearest": "1f0c2a77b1d0e3a4",
+        "sa_score_h": 2.4 + 0.3 * rank,
+        "prompt": "416,32,0,6,0,2,2,4,0,4,4,0,8,2,6",
+        "round": rank,
+    }
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    rounds = [
+        {"round": index, "samples": 384, "valid": 360 + index, "accepted": 150 + 9 * index, "passing": 2 + 3 * index}
+        for index in range(12)
+    ]
+    return {
+        "schema_version": 1,
+        "name": "heat-resistant-film",
+        "verdict": {"met": True, "reason": "met", "sentence": "25 distinct novel candidates meet the spec with probability >= 0.6"},
+        "budget": {"rounds": 12, "rounds_limit": 20, "samples": 4608, "samples_limit": 20000, "hours": 1.73, "hours_limit": None},
+        "passing": 25,
+        "wanted": 25,
+        "confidence": 0.6,
+        "targets": [
+            {"property": "Tg", "wanted": "Tg >= 350 degC", "unit": "degC", "column": "tg_degc", "low": 350.0, "high": None},
+            {
+                "property": "bandgap_chain",
+                "wanted": "3 <= bandgap_chain <= 5 eV",
+                "unit": "eV",
+                "column": "bandgap_chain_ev",
+                "low": 3.0,
+                "high": 5.0,
+            },
+        ],
+        "candidates": [candidate(rank, psmiles) for rank, psmiles in enumerate(UNITS, 1)],
+        "rounds": rounds,
+        "rejections": {"accepted": 2400, "known": 412, "structure:class:polyester": 611, "invalid:unparsable": 96, "too_similar": 120},
+        "models": {"bundled:polytao": "sha256:5c1e" + 56 * "0", "bundled:polync": "sha256:77ab" + 56 * "1"},
+        "versions": {"inverse-design": "0.1.0", "rdkit": "2026.9.1"},
+        "seed": 7,
+        "spec": "schema: 1\nname: heat-resistant-film\ntargets:\n  - {property: Tg, min: 350, unit: degC}\n",
+    }
+
+
+class Tags(HTMLParser):
+    """Collects tags and what they point to; knows whether every tag was closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes += attrs
+        if tag not in {"meta", "link", "br", "img"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_whole_and_needs_nothing_from_elsewhere(context: dict[str, Any]) -> None:
+    text = render(context)
+    tags = Tags(text)
+    assert tags.open == []
+    assert not {"script", "link", "iframe", "img", "object", "form", "base"} & set(tags.names)
+    assert "default-src 'none'" in text
+    outside = [value for name, value in tags.attributes if name in {"href", "src", "action"} or (value and value.startswith("http"))]
+    assert all(value in {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://www.rdkit.org/xml"} for value in outside)
+    assert not any(name.startswith("on") for name, _ in tags.attributes)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_it_says_what_was_found(context: dict[str, Any]) -> None:
+    text = render(context)
+    for words in ("Targets met", "25 distinct novel candidates", "Tg &gt;= 350 degC", "374", "346 to 402", "4,608", "of 20,000", "polyimide", "pass"):
+        assert words in text, words
+    assert text.count("passes</span>") == 3
+    assert text.count("does not pass") == 2
+    assert text.count("outside the training domain") == 1
+    assert text.index("structure:class:polyester") < text.index("<code>known") < text.index("invalid:unparsable")
+    assert "<code>accepted" not in text
+    assert "schema: 1" in text
+    assert "5c1e" in text
+
+
+def test_the_same_context_gives_the_same_text(context: dict[str, Any]) -> None:
+    assert render(context) == render(copy.deepcopy(context))
+
+
+@pytest.mark.parametrize(
+    "attack", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</pre></style><svg onload=alert(1)>", "{{ 7*7 }}"]
+)
+def test_text_from_outside_is_shown_and_never_run(context: dict[str, Any], attack: str) -> None:
+    calm = Tags(render(context)).names
+    for place in ("name", "spec"):
+        context[place] = attack
+    context["verdict"]["sentence"] = attack
+    context["rejections"][attack] = 3
+    context["models"][attack] = attack
+    context["candidates"][0] |= {"prompt": attack, "nearest": attack, "polymer_class": attack}
+    text = render(context)
+    assert "<script" not in text
+    assert "49" not in re.findall(r"<h1>(.*)</h1>", text)
+    tags = Tags(text)
+    assert tags.names.count("img") == 0
+    assert sorted(set(tags.names)) == sorted(set(calm))
+    assert not any(name.startswith("on") for name, _ in tags.attributes)
+
+
+def test_a_campaign_that_has_found_nothing(context: dict[str, Any]) -> None:
+    context |= {"verdict": None, "candidates": [], "rounds": [], "rejections": {}, "passing": 0}
+    text = render(context)
+    assert "Not finished" in text
+    assert "No generated text has passed" in text
+    assert "No round is finished yet" in text
+    assert Tags(text).open == []
+
+
+@pytest.mark.parametrize("reason", ["met", "budget", "exhausted", "infeasible", "collapse"])
+def test_every_verdict_has_a_headline(context: dict[str, Any], reason: str) -> None:
+    context["verdict"]["reason"] = reason
+    assert 'class="state"' in render(context)
+
+
+def test_open_ends_are_drawn_as_wavy_lines_and_not_as_stars() -> None:
+    drawn = structure("*CC(*)c1ccccc1")
+    assert "*" not in re.sub(r"<!--.*?-->|style='[^']*'", "", drawn)
+    assert drawn.startswith("<svg ")
+    assert drawn.endswith("</svg>\n")
