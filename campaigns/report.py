@@ -21,7 +21,7 @@ _HEADLINES: Final = {
     "collapse": ("Generator failed", "bad"),
 }
 _UNFINISHED: Final = ("Not finished", "open")
-_STRUCTURE = (230, 150)
+_STRUCTURE = (310, 150)
 _CHART = (1000, 190)
 _TRACK = 132
 
@@ -121,18 +121,21 @@ def _shown(row: Row, scales: list[_Scale]) -> Row:
 def structure(psmiles: str) -> Markup:
     """Return a repeat unit drawn as SVG, its two open ends as wavy lines."""
     from rdkit import Chem
+    from rdkit.Chem import rdDepictor
     from rdkit.Chem.Draw import rdMolDraw2D
 
     mol = Chem.MolFromSmiles(psmiles)
+    rdDepictor.Compute2DCoords(mol)
+    rdDepictor.NormalizeDepiction(mol)  # the long axis of the unit lies flat
+    rdDepictor.StraightenDepiction(mol, minimizeRotation=True)
     drawing = rdMolDraw2D.MolDraw2DSVG(*_STRUCTURE)
     options: Any = drawing.drawOptions()  # its stub types every attribute as itself
     options.dummiesAreAttachments = True
     options.clearBackground = False
-    options.padding = 0.04
+    options.padding = 0.02
     options.bondLineWidth = 1.4
     options.fixedBondLength = 26
     options.minFontSize = 9
-    options.annotationFontScale = 0.5
     rdMolDraw2D.PrepareAndDrawMolecule(drawing, mol)
     drawing.FinishDrawing()
     text: str = drawing.GetDrawingText()
