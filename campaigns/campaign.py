@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +16,7 @@ from campaigns.storage import Disk
 from campaigns.yaml_source import load_spec
 from inverse_design.errors import SpecError
 from inverse_design.protocols import Executor, Row, WorkerSpec
-from inverse_design.spec import MAY_CHANGE, CampaignSpec
+from inverse_design.spec import CampaignSpec
 
 if TYPE_CHECKING:
     from campaigns.results import Results
@@ -160,14 +158,12 @@ class Campaign:
         return Workers(generator=cast.generator_worker(self.spec), sieve=sieve, surrogates=cast.surrogate_workers())
 
     def _resolved(self) -> Row:
-        return self.spec.model_dump(mode="json", by_alias=True)
+        return self.spec.as_json()
 
     def _manifest(self, cast: Cast) -> Row:
-        fixed = {name: value for name, value in self._resolved().items() if name not in MAY_CHANGE}
-        digest = hashlib.sha256(json.dumps(fixed, sort_keys=True, allow_nan=False).encode()).hexdigest()
         # Relative, so that the folder can be moved together with the files it names.
         base = os.path.relpath(self.base.resolve(), self.folder.resolve())
-        return {"spec": digest, "seed": self.spec.seed, "models": cast.digests(), "base": base}
+        return {"spec": self.spec.identity(), "seed": self.spec.seed, "models": cast.digests(), "base": base}
 
 
 def _executor(name: ExecutorName, workers: int, address: str | None) -> Executor:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,3 +135,18 @@ def _texts(path: Path) -> list[str]:
             return [row[column] or "" for row in table]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ModelError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+
+
+def leaders(psmiles: Sequence[str], similarity: float, enough: int) -> int:
+    """Return how many groups the units fall into, counting no further than `enough`.
+
+    Leader clustering (Hartigan 1975): a unit less similar than `similarity` to every leader so far leads a group of its own.
+    """
+    found: list[Any] = []
+    for text in psmiles:
+        bits = _MORGAN.GetFingerprint(Chem.MolFromSmiles(text))
+        if all(other < similarity for other in DataStructs.BulkTanimotoSimilarity(bits, found)):
+            found.append(bits)
+        if len(found) >= enough:
+            break
+    return len(found)

@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 SPECIAL = ["<pad>", "</s>", "<unk>"]
 SLOTS = "ⓑⓒⓓⓔⓕⓖⓗⓘⓙⓚⓛⓜⓝⓞ"
+ALPHABET = "0123456789.,-ABCDEFGHIKLMNOPRSTUVWXYZabcdefghiklmnoprstuy*()[]=#+/\\@%$:"
 ATOMS = {
     atom: chr(0xE000 + i)
     for i, atom in enumerate(
@@ -38,7 +39,7 @@ def polytao_tokenizer(smiles: Iterable[str], *, pairs: int) -> Tokenizer:
     tokenizer.normalizer = _normaliser()
     # What stands before the slots (molecular weight, property values) is read digit by digit; `*` stands alone.
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\*|[\d.,-](?=[\d.,-]*ⓑ)"), behavior="isolated")
-    trainer = trainers.BpeTrainer(vocab_size=pairs, special_tokens=SPECIAL, show_progress=False, initial_alphabet=list("0123456789.,-"))
+    trainer = trainers.BpeTrainer(vocab_size=pairs, special_tokens=SPECIAL, show_progress=False, initial_alphabet=[*ALPHABET, *ATOMS.values()])
     tokenizer.train_from_iterator(smiles, trainer)
     tokenizer.add_tokens([AddedToken(text, normalized=True, special=False) for text in slotted])
     tokenizer.decoder = decoders.Sequence([decoders.Replace(symbol, atom) for atom, symbol in ATOMS.items()] + [decoders.Fuse()])

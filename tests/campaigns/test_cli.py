@@ -1,0 +1,146 @@
+"""The command line as a user meets it: exit codes, messages, and the quick start on the bundled models."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def cli(*arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_ADDRESS": ""}
+    return subprocess.run(
+        [sys.executable, "-m", "campaigns.cli", *arguments], capture_output=True, text=True, cwd=folder or ROOT, timeout=280, env=environment, check=False
+    )
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+HEAD = "schema: 1\nname: x\n"
+BAD = {
+    "unknown property": (HEAD + "targets:\n  - {property: Tgg, min: 3}\n", "x.yaml:4:16", "did you mean 'Tg'"),
+    "min above max": (HEAD + "targets:\n  - {property: Tg, min: 300, max: 200}\n", "x.yaml:4:", "lower bound"),
+    "wrong unit": (HEAD + "targets:\n  - {property: Tg, min: 300, unit: eV}\n", "x.yaml:4:", "accepted: degC"),
+    "unquoted star": (HEAD + "targets:\n  - {property: Tg, min: 300}\nstructure: {required: *CC*}\n", "x.yaml:5:", "quote"),
+    "duplicate key": (HEAD + "name: y\ntargets:\n  - {property: Tg, min: 300}\n", "x.yaml:3:", "twice"),
+    "impossible rings": (
+        HEAD + "targets:\n  - {property: Tg, min: 3}\nstructure: {descriptors: {RingCount: {max: 0}, NumAromaticRings: {min: 2}}}\n",
+        "x.yaml:5:",
+        "RingCount",
+    ),
+    "no reference": (HEAD + "targets:\n  - {property: Tg, min: 3}\nnovelty: {reference: none-such.csv}\n", "x.yaml:5:", "does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_spec_is_refused_with_its_place(tmp_path: Path, case: str) -> None:
+    text, place, hint = BAD[case]
+    done = cli("run", write(tmp_path / "x.yaml", text), folder=tmp_path)
+    assert done.returncode == 2
+    assert place in done.stderr
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_empty_reference_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("", encoding="utf-8")
+    spec = write(tmp_path / "x.yaml", HEAD + "targets:\n  - {property: Tg, min: 3}\nnovelty: {reference: mine.csv}\n")
+    done = cli("run", spec, folder=tmp_path)
+    assert (done.returncode, "is empty" in done.stderr) == (2, True)
+
+
+def test_a_missing_spec_and_a_missing_folder_are_named(tmp_path: Path) -> None:
+    done = cli("run", "none.yaml", folder=tmp_path)
+    assert (done.returncode, "no such file" in done.stderr) == (2, True)
+    for verb in ("resume", "status", "report", "export"):
+        done = cli(verb, "nowhere", folder=tmp_path)
+        assert (done.returncode, "Traceback" in done.stderr) == (4, False), verb
+
+
+def test_errors_are_json_on_request(tmp_path: Path) -> None:
+    done = cli("run", "none.yaml", "--json", folder=tmp_path)
+    assert json.loads(done.stdout)["exit_code"] == 2
+
+
+def test_corrupt_and_missing_weights_end_with_5(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    text = HEAD + "targets:\n  - {property: Tg, min: 3}\ngenerator: {model: model}\n"
+    spec = write(tmp_path / "x.yaml", text)
+    done = cli("run", spec, "--executor", "local", "--workers", "1", folder=tmp_path)
+    assert (done.returncode, "config.json" in done.stderr) == (5, True)
+    bundled = ROOT / "generators" / "weights" / "polytao"
+    for name in ("config.json", "tokenizer.json"):
+        (model / name).write_bytes((bundled / name).read_bytes())
+    (model / "model.safetensors").write_bytes((bundled / "model.safetensors").read_bytes()[:1000])
+    done = cli("run", spec, "--executor", "local", "--workers", "1", "-o", "other", folder=tmp_path)
+    assert (done.returncode, "model.safetensors" in done.stderr, "Traceback" in done.stderr) == (5, True, False)
+
+
+def test_help_and_config_errors_load_no_heavy_library(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['inverse-design', *sys.argv[1:]]\n"
+        "from campaigns.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'ray', 'transformers', 'rdkit', 'botorch') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for arguments in (["--help"], ["run", write(tmp_path / "x.yaml", HEAD)]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False)
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_init_writes_a_spec_that_is_valid(tmp_path: Path) -> None:
+    assert cli("init", "mine.yaml", folder=tmp_path).returncode == 0
+    done = cli("validate", "mine.yaml", folder=tmp_path)
+    assert (done.returncode, "Tg >= 350 degC" in done.stdout) == (0, True)
+    assert cli("init", "mine.yaml", folder=tmp_path).returncode == 4
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short campaign on the bundled models, on Ray, from the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    spec = HEAD + "targets:\n  - {property: Tg, min: 120, unit: degC}\nwant: {candidates: 5, clusters: 2}\n"
+    spec += "acquisition: {samples_per_round: 96}\nbudget: {rounds: 6}\n"
+    done = cli("run", write(folder / "x.yaml", spec), "-o", "campaign", "--json", folder=folder)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["verdict"]["reason"] == "met"
+    assert found["passing"] >= 5
+    return folder / "campaign"
+
+
+def test_a_finished_campaign_is_exported_reported_and_not_run_again(finished: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    done = cli("resume", str(finished))
+    assert (done.returncode, "is finished" in done.stderr) == (4, True)
+    done = cli("run", str(finished / "campaign.yaml"), "-o", str(finished))
+    assert (done.returncode, "resume" in done.stderr) == (4, True)
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+    assert "met: " in cli("status", str(finished)).stdout
+    for kind in ("csv", "parquet", "json", "sdf"):
+        done = cli("export", str(finished), "--format", kind, "--top", "5")
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).stat().st_size > 0
+    assert cli("report", str(finished)).returncode == 0
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "<script" not in page or "http" not in page.partition("<script")[2].partition("</script>")[0]
+
+
+def test_local_and_ray_give_the_same_list(finished: Path, tmp_path: Path) -> None:
+    done = cli("run", str(finished / "campaign.yaml"), "-o", str(tmp_path / "again"), "--executor", "local", "--workers", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    exports = [cli("export", str(folder), "-o", str(tmp_path / name)) for folder, name in ((finished, "a.csv"), (tmp_path / "again", "b.csv"))]
+    assert all(export.returncode == 0 for export in exports)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
