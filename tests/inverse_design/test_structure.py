@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rdkit import Chem
@@ -10,6 +12,8 @@ from inverse_design.descriptors import realised
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.split import WELL_KNOWN
 from inverse_design.structure import ALERTS, CLASSES, RING_ALERTS, Requirements, alert, capped, polymer_class, sa_score
+
+DATA = Path(__file__).parents[2] / "../shared/data"
 
 
 def unit(text: str) -> RepeatUnit:
@@ -193,6 +197,15 @@ def test_requirements_name_what_failed(block: dict[str, object], refusal: str | 
     if refusal is None:
         assert found.polymer_class == "polyester"
         assert found.sa_score is not None
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the structures are not beside this checkout")
+def test_alerts_pass_over_nearly_all_known_polymers() -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(DATA / "structures.parquet", columns=["psmiles"], filters=[("source", "=", "known")])
+    known = random.Random(4).sample(table["psmiles"].to_pylist(), 400)
+    assert sum(alert(unit(text)) is not None for text in known) < 0.03 * len(known)
 
 
 def test_an_unknown_requirement_is_an_error() -> None:
