@@ -117,21 +117,25 @@ class Results:
             return f"{where}\n{end.reason}: {end.sentence}"
         return f"{where}\nnot finished. {closest(state) if state.samples else 'No round is finished yet.'}"
 
-    def print_table(self, top: int = 25) -> None:
-        """Print the best candidates."""
+    def print_table(self, top: int = 30) -> None:
+        """Print the best candidates: those that pass, or the closest ones where none does."""
         targets = self.state.spec.targets
+        console = Console()
+        # Piped output is never folded: half a SMILES is another molecule.
+        console = console if console.is_terminal else Console(width=2000)
+        every = self.candidates()
+        shown = [candidate for candidate in every if self.state.passes(candidate)][:top] or every[:top]
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("#", justify="right")
-        table.add_column("repeat unit (PSMILES)", overflow="fold", max_width=64)
+        table.add_column("repeat unit (PSMILES)", overflow="fold")
         for target in targets:
             table.add_column(f"{target.property} / {PROPERTIES[target.property].unit}", justify="right")
-        for name in ("P(pass)", "similarity", "SA", "class", "round", "prompt"):
+        for name in ("P(pass)", "nearest known", "SA", "class", "round", "prompt"):
             table.add_column(name, justify="left" if name in ("class", "prompt") else "right", overflow="fold")
-        for rank, candidate in enumerate(self.candidates()[:top], 1):
+        for rank, candidate in enumerate(shown, 1):
             values = [_interval(candidate, target.property) for target in targets]
-            mark = "" if self.state.passes(candidate) else " *"
             table.add_row(
-                f"{rank}{mark}",
+                str(rank),
                 candidate.psmiles,
                 *values,
                 f"{candidate.probability:.2f}",
@@ -141,11 +145,9 @@ class Results:
                 str(candidate.round + 1),
                 candidate.prompt,
             )
-        console = Console()
-        # Piped output keeps its columns: a SMILES cut by a narrow default would be another molecule.
-        (console if console.is_terminal else Console(width=240)).print(table, markup=False)
-        if any(not self.state.passes(candidate) for candidate in self.candidates()[:top]):
-            print("* does not pass with the confidence asked for")
+        console.print(table, markup=False)
+        domain = any(not candidate.predictions[target.property].in_domain for candidate in shown for target in targets)
+        print("\nvalue ± half-width of its 80 % interval" + (";  ? outside what the models were trained on" if domain else ""))
 
 
 def column(item: Property) -> str:

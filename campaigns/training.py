@@ -26,9 +26,10 @@ def train_model(model: str, data: Path, work: Path, steps: int | None, threads: 
 
         train_polytao(data, work, SHIPPED if steps is None else SHIPPED.lasting(steps), threads, say)
     elif model == "polync":
+        from surrogates.train_polync import SHIPPED as ASKED
         from surrogates.train_polync import train_polync
 
-        train_polync(data, work, steps, threads, say)
+        train_polync(data, work, ASKED if steps is None else ASKED.lasting(steps), threads, say)
     else:
         from surrogates.train_polyscreen import train_polyscreen
 
@@ -44,7 +45,7 @@ def evaluate_model(model: str, data: Path, weights: Path | None, say: Say) -> di
 
         return evaluate_polytao(data, folder, say)
     if model == "polync":
-        from surrogates.evaluate_polync import evaluate_polync
+        from surrogates.evaluation import evaluate_polync
 
         return evaluate_polync(data, folder, say)
     from surrogates.evaluate_polyscreen import evaluate_polyscreen

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
-from rdkit.Chem import Descriptors
 from rdkit.Chem import rdMolDescriptors as rd
 
 from inverse_design.descriptor_names import COLUMN as COLUMN
@@ -21,7 +20,7 @@ def realised(mol: Chem.Mol) -> tuple[int, ...]:
     aliphatic_carbo, aliphatic_hetero = rd.CalcNumAliphaticCarbocycles(mol), rd.CalcNumAliphaticHeterocycles(mol)
     aromatic_carbo, aromatic_hetero = rd.CalcNumAromaticCarbocycles(mol), rd.CalcNumAromaticHeterocycles(mol)
     return (
-        round(Descriptors.MolWt(mol)),
+        round(rd._CalcMolWt(mol)),
         mol.GetNumHeavyAtoms(),
         rd.CalcNumLipinskiHBD(mol),
         rd.CalcNumLipinskiHBA(mol),

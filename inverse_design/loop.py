@@ -63,7 +63,7 @@ def one_round(state: State, decision: Decision, workers: Workers, executor: Exec
     sieved = stage("sieve", workers.sieve, [{"text": row["text"]} for row in samples])
     samples = [row | judged for row, judged in zip(samples, sieved, strict=True)]
     clock.mark("sieve")
-    seen = set(state.seen)
+    seen: set[object] = set(state.seen)
     for row in samples:
         if row["status"] == "accepted" and row["canonical"] in seen:
             row["status"] = "duplicate"

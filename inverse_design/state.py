@@ -25,7 +25,7 @@ class Round:
     facts: Row
     """JSON: strategy, prompts and their weights, effective sample size, fallback, ..."""
     samples: list[Row]
-    """Columns as in `campaigns.ledger.COLUMNS`; the fields after a refusing gate are None."""
+    """Columns as in `campaigns.rounds.COLUMNS`; the fields after a refusing gate are None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,9 @@ ALERTS: Final = {
     "hypervalent_halogen": "[F,Cl,Br,I;!X0;!X1]",
     "carbanion": "[#6-;!$([#6-]~[#7+,#8+,#15+,#16+])]",
     "phosphorus_halogen_chain": "[PX3][F,Cl,Br,I]",
+    "nitrogen_oxygen_chain": "[NX3;!r3;!$(N[OX1]);!$(N=*)]-[OX2;!H1]",
+    "halogen_beside_nitrogen": "[NX3;!a][CX4;!$(C(F)F)][F,Cl,Br,I]",
+    "hemiacetal": "[OX2;!H1;!a][CX4;!$(C([OX2H])[OX2H])][OX2H]",
 }
 # Rings lie within one unit, so these need no second one.
 RING_ALERTS: Final = {

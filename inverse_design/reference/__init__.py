@@ -20,11 +20,12 @@ def prior(classes: Collection[str] = ()) -> NDArray[np.int64]:
     try:
         with safe_open(DESCRIPTORS, "np") as file:
             names = file.metadata()["classes"].split(",")
-            vectors = file.get_tensor("descriptors").astype(np.int64)
+            vectors: NDArray[np.int64] = file.get_tensor("descriptors").astype(np.int64)
             classified = file.get_tensor("polymer_class")
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise ModelError(f"{DESCRIPTORS}: not a table of descriptors ({error}); reinstall, or build it anew") from error
     if not classes:
         return vectors
     wanted = [names.index(name) for name in classes if name in names]
-    return vectors[np.isin(classified, wanted)]
+    chosen: NDArray[np.int64] = vectors[np.isin(classified, wanted)]
+    return chosen

@@ -80,14 +80,15 @@ class Attention(nn.Module):
         self.heads = config.num_heads
 
     def split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)  # (..., T, H * K) -> (..., H, T, K)
+        return x.reshape(*x.shape[:-1], self.heads, -1).transpose(-3, -2)  # (..., T, H * K) -> (..., H, T, K)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         scores = q @ k.transpose(-1, -2)
         if bias is not None:
             scores = scores + bias
         mixed = scores.softmax(-1) @ v
-        return self.o(mixed.transpose(-3, -2).flatten(-2))  # (..., T, d_model)
+        out: Tensor = self.o(mixed.transpose(-3, -2).flatten(-2))
+        return out  # (..., T, d_model)
 
     def itself(self, x: Tensor, bias: Tensor) -> Tensor:
         weight = torch.cat([self.q.weight, self.k.weight, self.v.weight])
@@ -124,7 +125,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         dense = self.DenseReluDense
-        return x + dense.wo(F.relu(dense.wi(self.layer_norm(x))))
+        added: Tensor = dense.wo(F.relu(dense.wi(self.layer_norm(x))))
+        return x + added
 
 
 class Block(nn.Module):
@@ -133,14 +135,15 @@ class Block(nn.Module):
         attention: list[nn.Module] = [SelfAttention(config, biased=first)]
         if decoder:
             attention.append(CrossAttention(config))
-        self.layer = nn.ModuleList([*attention, FeedForward(config)])
+        # Any: a ModuleList does not know what its items are.
+        self.layer: Any = nn.ModuleList([*attention, FeedForward(config)])
 
 
 class Stack(nn.Module):
     def __init__(self, config: T5Config, *, decoder: bool) -> None:
         super().__init__()
         depth = config.num_decoder_layers if decoder else config.num_layers
-        self.block = nn.ModuleList([Block(config, decoder=decoder, first=i == 0) for i in range(depth)])
+        self.block: Any = nn.ModuleList([Block(config, decoder=decoder, first=i == 0) for i in range(depth)])
         self.final_layer_norm = Norm(config)
         self.decoder = decoder
         self.config = config
@@ -151,7 +154,7 @@ class Stack(nn.Module):
         device = table.weight.device
         query = torch.arange(offset, offset + queries, device=device)[:, None]
         distance = torch.arange(keys, device=device)[None, :] - query
-        bias = table(self._bucket(distance)).permute(2, 0, 1)[None]
+        bias: Tensor = table(self._bucket(distance)).permute(2, 0, 1)[None]
         if self.decoder:
             bias = bias.masked_fill(distance > 0, torch.finfo(bias.dtype).min)
         return bias
@@ -203,7 +206,8 @@ class T5(nn.Module):
             attention = block.layer[0]
             x = x + attention.SelfAttention.itself(attention.layer_norm(x), bias)
             x = block.layer[1](x)
-        return self.encoder.final_layer_norm(x)
+        encoded: Tensor = self.encoder.final_layer_norm(x)
+        return encoded
 
     def decode(self, target: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """Teacher-forced logits (B, T, vocabulary) for (B, T) decoder inputs."""
@@ -224,7 +228,8 @@ class T5(nn.Module):
         x = self.decoder.final_layer_norm(x)
         if self.config.tie_word_embeddings:
             return F.linear(x * self.config.d_model**-0.5, self.shared.weight)
-        return self.lm_head(x)
+        logits: Tensor = self.lm_head(x)
+        return logits
 
     def forward(self, source: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.decode(target, self.encode(source, mask), mask)

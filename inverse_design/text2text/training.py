@@ -158,7 +158,7 @@ def train(model: T5, groups: list[Pairs], schedule: Schedule, folder: Path, say:
             begin = torch.full_like(target[:, :1], model.config.decoder_start_token_id)
             logits = model(source, torch.cat([begin, target[:, :-1]], dim=1))
             loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum") / count
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         for optimiser in optimisers:
             for group in optimiser.param_groups:
@@ -175,7 +175,9 @@ def train(model: T5, groups: list[Pairs], schedule: Schedule, folder: Path, say:
 
 def _optimisers(model: T5, schedule: Schedule) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for embeddings and norms. Queries are drawn 1 / sqrt(d_kv) smaller, so step smaller."""
-    queries, matrices, others = [], [], []
+    queries: list[torch.nn.Parameter] = []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2 or "shared" in name or "relative" in name or "lm_head" in name:
             others.append(parameter)

@@ -52,6 +52,9 @@ def unit(text: str) -> RepeatUnit:
         ("1e2", None),
         ("12,3", None),
         ("12.3 C", None),
+        ("12 3", None),
+        ("1 <pad> 2", None),
+        (" 12.3 ", 12.3),
         ("12.3.4", None),
         ("\u221285.15", None),  # Unicode minus
         ("\u0661\u0662", None),  # digits, but not ours
@@ -84,6 +87,7 @@ class Scripted(PolyNC):
     def __init__(self, texts: Sequence[str], calibration: Calibration) -> None:
         self.texts, self.asked = list(texts), []
         self.calibrations, self.properties, self.neighbours, self.count = {"Tg": calibration}, ("Tg",), None, len(texts)
+        self.one_token = False
 
     def ask(self, questions: Sequence[str]) -> list[str]:
         self.asked = list(questions)
@@ -178,10 +182,23 @@ def test_batches_do_not_change_answers(tmp_path: Path) -> None:
     assert model.ask([]) == []
 
 
+def test_mean_answer_is_the_mean_of_the_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = PolyNC.load(write(tmp_path))
+    chances = {"100.00": 0.5, "105.00": 0.3, "-5.00": 0.1, "C": 0.1}
+    logits = torch.full((1, 1, model.checkpoint.config.vocab_size), -1e9)
+    for text, chance in chances.items():
+        logits[0, 0, model.checkpoint.encode([text])[0][0]] = np.log(chance)
+    monkeypatch.setattr(model.checkpoint.model, "logits", lambda x: logits)
+    question = TG.question.format(smiles=STYRENE)
+    assert model.expect([question], TG) == pytest.approx([(50 + 31.5 - 0.5) / 0.9])
+    assert model.expect([question], PROPERTIES["thermal_conductivity"]) == [None]
+    assert model.expect([question], PROPERTIES["atomization_energy"]) == [None]  # one chance in ten
+
+
 def test_damaged_calibration_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"calibration.json: not a calibration"):
         PolyNC.load(write(tmp_path, calibration='{"properties": {"Tg": {}}, "offered": []}'))
-    (tmp_path / "calibration.json").write_text('{"properties": {}, "offered": []}')
+    (tmp_path / "calibration.json").write_text('{"properties": {}, "offered": [], "one_token": true}')
     with pytest.raises(ModelError, match=r"neighbours.safetensors: not a table"):
         PolyNC.load(tmp_path)
 
