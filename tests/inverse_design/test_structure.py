@@ -205,7 +205,7 @@ def test_alerts_pass_over_nearly_all_known_polymers() -> None:
 
     table = pq.read_table(DATA / "structures.parquet", columns=["psmiles"], filters=[("source", "=", "known")])
     known = random.Random(4).sample(table["psmiles"].to_pylist(), 400)
-    assert sum(alert(unit(text)) is not None for text in known) < 0.03 * len(known)
+    assert sum(alert(unit(text)) is not None for text in known) <= 0.03 * len(known)
 
 
 def test_an_unknown_requirement_is_an_error() -> None:
