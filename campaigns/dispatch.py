@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from inverse_design.errors import CandidateError, EngineError, ModelError
@@ -151,3 +153,16 @@ def dispatch(
                 seats[seat].clear()
 
 
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set variables for processes started meanwhile: numerical libraries read theirs as they load, before any of our code."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from multiprocessing import connection
 
-from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch
+from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch, environment
 from inverse_design.protocols import Row, WorkerSpec
 
 Pipe = connection.Connection
@@ -70,15 +70,8 @@ class ProcessSeat:
     def _start(self) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         self.process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
-        before = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = "1"  # read by numerical libraries as they load, so it must be there at the start
-        try:
+        with environment(OMP_NUM_THREADS="1"):
             self.process.start()
-        finally:
-            if before is None:
-                del os.environ["OMP_NUM_THREADS"]
-            else:
-                os.environ["OMP_NUM_THREADS"] = before
         theirs.close()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch, identity
+from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch, environment, identity
 from inverse_design.errors import Interrupted, ModelError
 from inverse_design.protocols import Row, WorkerSpec
 
@@ -132,26 +132,21 @@ def _wait(seats: list[ActorSeat], timeout: float) -> list[ActorSeat]:
 
 
 def _start(workers: int) -> None:
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # inherited by every worker process
     try:
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            num_gpus=0,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=2**28,
-            _node_ip_address=LOOPBACK,
-        )
-    except (OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+        # Ray makes workers yield to everything else on the machine, but they are the work here.
+        with environment(OMP_NUM_THREADS="1", RAY_worker_niceness="0"):
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                num_gpus=0,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=2**28,
+                _node_ip_address=LOOPBACK,
+            )
+    except Exception as error:  # Ray raises just that when its processes start too slowly
         raise ModelError(f"Ray cannot start here ({_first_line(error)}). Try without it, or set RAY_TMPDIR to a folder with room.") from error
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _join(address: str) -> None:
@@ -159,7 +154,7 @@ def _join(address: str) -> None:
     _probe(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+    except Exception as error:  # another version, a refused token, ...: of many kinds
         raise ModelError(f"Ray at {address} does not let this process join: {error}") from error
 
 

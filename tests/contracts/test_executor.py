@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,14 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
         pytest.importorskip("ray")
         from campaigns.on_ray import RayExecutor
 
-        made = RayExecutor(workers=2, patience=60.0)
+        made = RayExecutor(workers=2)
     else:
-        made = LocalExecutor(workers=int(request.param[-1]), patience=60.0)
+        made = LocalExecutor(workers=int(request.param[-1]))
     yield made
     made.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # Ray ends its processes without waiting for them
+        gc.collect()
 
 
 @pytest.fixture
