@@ -55,10 +55,10 @@ def calibrate_polync(data: Path, folder: Path) -> None:
     members = {name: np.array(sorted(row[u] for u in rows.units if u in row), dtype=np.int32) for name, rows in known.items()}
     neighbours = Neighbours(fingerprints([units[name].mol for name in names]), members)
     neighbours.save(folder / "neighbours.safetensors")
-    blank = {"properties": {name: Calibration.constant(1.0).to_dict() for name in known}, "offered": []}
+    blank = {"properties": {name: Calibration.constant(1.0).to_dict() for name in known}, "offered": [], "one_token": True}
     (folder / "calibration.json").write_text(json.dumps(blank), encoding="utf-8")
     model = PolyNC.load(folder)
-    stored: dict[str, Any] = {"properties": {}, "offered": []}
+    stored: dict[str, Any] = {"properties": {}, "offered": [], "one_token": True}
     for name, rows in known.items():
         texts, predicted, true = answers(model, name, rows, units, CALIBRATION)
         near = neighbours.nearest(fingerprints([units[text].mol for text in texts]), name)

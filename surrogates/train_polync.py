@@ -23,12 +23,11 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from safetensors.torch import load_file, save_file
 from sklearn.ensemble import ExtraTreesRegressor
-from tokenizers import Tokenizer
 
 from inverse_design.properties import PROPERTIES
 from inverse_design.text2text.t5 import T5, T5Config
-from inverse_design.text2text.training import Pairs, Schedule, new_model, train
-from inverse_design.text2text.vocabulary import polync_tokenizer
+from inverse_design.text2text.training import Pairs, Schedule, load_pairs, new_model, save_pairs, train
+from inverse_design.text2text.vocabulary import polync_tokenizer, read_tokenizer
 from surrogates.observations import TRAIN, Observations, Unit, columns, features, read_observations, read_unit
 
 PAIRS = 420
@@ -38,6 +37,7 @@ LONGEST = 110
 ENUMERATIONS = 12
 UNMEASURED = 12_000
 GUESSES = 8  # properties that each structure is labelled with by extra trees
+DISTILLED = 0.5  # weight of all their labels, relative to the measured values
 # Simulated properties that the engine does not offer, but that teach the encoder; answers in standard deviations.
 AUXILIARY = ("tg_md_c", "density_md_gcm3", "nc_md", "eps_md", "cp_md", "cte_md_1_k", "bulk_modulus_md", "rg_md_a")
 
@@ -98,69 +98,53 @@ def train_polync(data: Path, work: Path, schedule: Schedule, threads: int, say: 
     """Train in `work` from the tables in `data`; the same call continues an interrupted run to the step."""
     torch.set_num_threads(threads)
     work.mkdir(parents=True, exist_ok=True)
-    if not (work / "examples.npz").exists():
+    kept = work / "examples.safetensors"
+    if not kept.exists():
         prepare(data, work, threads, say)
-    tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
-    with np.load(work / "examples.npz") as arrays:
-        groups = group(arrays["flat"], arrays["starts"], arrays["answers"], arrays["weights"])
-    config = network(tokenizer.get_vocab_size())
+    groups = load_pairs(kept)
+    vocabulary = read_tokenizer(work / "tokenizer.json").get_vocab()
+    config = network(len(vocabulary))
     model = new_model(config, schedule.seed)
-    arrange(model, tokenizer, schedule.seed)
+    arrange(model, vocabulary, schedule.seed)
     say(f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(len(g.cumulative) for g in groups):,} examples, {len(groups)} lengths")
     train(model, groups, schedule, work, say)
     export(work, config)
 
 
-def arrange(model: T5, tokenizer: Tokenizer, seed: int) -> None:
+def arrange(model: T5, vocabulary: dict[str, int], seed: int) -> None:
     """Place the embeddings of answers along smooth curves, one per number of decimals, so that near numbers start out alike."""
     rng = np.random.default_rng(seed)
     numbers: dict[int, list[str]] = defaultdict(list)
-    for text in tokenizer.get_vocab():
+    for text in vocabulary:
         if re.fullmatch(r"-?\d+\.\d+", text):
             numbers[len(text.partition(".")[2])].append(text)
-    for texts in numbers.values():
+    for _, texts in sorted(numbers.items()):
         ranks = np.arange(len(texts))[:, None]
         widths = np.exp(rng.uniform(math.log(3), math.log(60), model.config.d_model))  # in answers
         curves = math.sqrt(2) * np.cos(ranks * rng.normal(size=len(widths)) / widths + rng.uniform(0, 2 * math.pi, len(widths)))
-        rows = [tokenizer.token_to_id(text) for text in sorted(texts, key=float)]
+        rows = [vocabulary[text] for text in sorted(texts, key=float)]
         model.shared.weight.data[rows] = torch.from_numpy(curves).float()
 
 
 def prepare(data: Path, work: Path, threads: int, say: Callable[[str], None]) -> None:
     """Write the tokenizer and the tokenised questions and answers."""
     units, observations = read_observations(data)
-    work_tasks = tasks(units, observations)
-    say(f"{len(units):,} repeat units, {len(work_tasks)} tasks")
+    asked = tasks(units, observations)
+    say(f"{len(units):,} repeat units, {len(asked)} tasks")
     extra = unmeasured(data, units)
     everyone = {name: unit.mol for name, unit in units.items() if unit.part == TRAIN} | extra
-    guesses = teach(work_tasks, everyone, threads, say)
-    rng = np.random.default_rng(0)
-    texts: list[str] = []
-    answers: list[str] = []
-    weights: list[float] = []
+    guesses = teach(asked, everyone, threads, say)
     spellings = {name: spell(mol, ENUMERATIONS if name in units else 2) for name, mol in everyone.items()}
-    for column, task in work_tasks.items():
-        total = len(task.units) ** 0.5 * (0.5 if column in AUXILIARY else 1.0)
-        copies = max(ENUMERATIONS, min(60, 12_000 // len(task.units)))
-        for name, value in zip(task.units, task.values, strict=True):
-            for copy in range(copies):
-                texts.append(task.question.format(smiles=spellings[name][copy % ENUMERATIONS]))
-                answers.append(task.answer(value + rng.normal() * BLUR * task.step))
-                weights.append(total / len(task.units) / copies)
-    measured = sum(weights)
-    seen = {column: set(task.units) for column, task in work_tasks.items()}
-    rows = []
-    for index, name in enumerate(everyone):
-        for column in rng.choice(list(work_tasks), size=GUESSES, replace=False):
-            if name not in seen[column]:
-                task = work_tasks[column]
-                rows.append(task.question.format(smiles=spellings[name][rng.integers(len(spellings[name]))]))
-                answers.append(task.answer(guesses[column][index] + rng.normal() * BLUR * task.step))
-    texts += rows
-    weights += [0.5 * measured / len(rows)] * len(rows)
-    say(f"{len(texts):,} examples, {len(rows):,} of them distilled")
-    instructions = {task.question.partition(" {")[0]: None for task in work_tasks.values()}
-    vocabulary = {answer: None for task in work_tasks.values() for answer in task.answers()}
+    rng = np.random.default_rng(0)
+    measured = list(measured_examples(asked, spellings, rng))
+    distilled = list(distilled_examples(asked, spellings, guesses, rng))
+    say(f"{len(measured):,} measured examples, {len(distilled):,} distilled")
+    texts = [text for text, _, _ in measured] + [text for text, _ in distilled]
+    answers = [answer for _, answer, _ in measured] + [answer for _, answer in distilled]
+    weights = np.array([weight for _, _, weight in measured])
+    weights = np.concatenate([weights, np.full(len(distilled), DISTILLED * weights.sum() / len(distilled))])
+    instructions = {task.question.partition(" {")[0]: None for task in asked.values()}
+    vocabulary = {answer: None for task in asked.values() for answer in task.answers()}
     sample = [text for name in list(everyone)[::3] for text in spellings[name][:2]]
     tokenizer = polync_tokenizer(sample, instructions, vocabulary, pairs=PAIRS)
     tokenizer.save(str(work / "tokenizer.json"))
@@ -173,11 +157,33 @@ def prepare(data: Path, work: Path, threads: int, say: Callable[[str], None]) ->
             lengths.append(len(encoding.ids))
     starts = np.concatenate([[0], np.cumsum(lengths)])
     say(f"{tokenizer.get_vocab_size()} tokens, {np.mean(lengths):.1f} a question, {np.sum(single == 2)} answers off the grid")
-    part = work / "examples.part.npz"
-    np.savez(part, flat=np.concatenate(pieces), starts=starts, answers=single, weights=np.array(weights))
-    steps = {column: {"question": task.question, "step": task.step, "n": len(task.units)} for column, task in work_tasks.items()}
-    (work / "tasks.json").write_text(json.dumps(steps, indent=1), encoding="utf-8")
-    part.replace(work / "examples.npz")
+    save_pairs(group(np.concatenate(pieces), starts, single, weights), work / "examples.safetensors")
+
+
+def measured_examples(
+    asked: dict[str, Task], spellings: dict[str, list[str]], rng: np.random.Generator
+) -> Iterator[tuple[str, str, float]]:
+    """Yield (question, answer, weight); small tasks are spelled more often and weigh more a row."""
+    for column, task in asked.items():
+        total = len(task.units) ** 0.5 * (0.5 if column in AUXILIARY else 1.0)
+        copies = max(ENUMERATIONS, min(60, 12_000 // len(task.units)))
+        for name, value in zip(task.units, task.values, strict=True):
+            for copy in range(copies):
+                question = task.question.format(smiles=spellings[name][copy % ENUMERATIONS])
+                yield question, task.answer(value + rng.normal() * BLUR * task.step), total / len(task.units) / copies
+
+
+def distilled_examples(
+    asked: dict[str, Task], spellings: dict[str, list[str]], guesses: dict[str, NDArray[np.float64]], rng: np.random.Generator
+) -> Iterator[tuple[str, str]]:
+    """Yield (question, answer) for a few properties of each structure that have no measured value."""
+    seen = {column: set(task.units) for column, task in asked.items()}
+    for index, (name, texts) in enumerate(spellings.items()):
+        for column in rng.choice(list(asked), size=GUESSES, replace=False):
+            if name not in seen[column]:
+                task = asked[column]
+                question = task.question.format(smiles=texts[rng.integers(len(texts))])
+                yield question, task.answer(guesses[column][index] + rng.normal() * BLUR * task.step)
 
 
 def unmeasured(data: Path, units: dict[str, Unit]) -> dict[str, Chem.Mol]:

@@ -41,7 +41,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     config = _config(folder)
     encode, decode, size = _tokenizer(folder)
     if size > config.vocab_size:
-        raise ModelError(f"{folder}: the tokenizer has {size} tokens, config.json has vocab_size {config.vocab_size}; use the tokenizer of this model")
+        found = f"the tokenizer has {size} tokens, config.json has vocab_size {config.vocab_size}"
+        raise ModelError(f"{folder}: {found}; use the tokenizer of this model")
     return Checkpoint(model=_model(folder, config), encode=encode, decode=decode, config=config)
 
 
@@ -80,10 +81,11 @@ def _tokenizer(folder: Path) -> tuple[Callable[[Sequence[str]], list[list[int]]]
 
 def _model(folder: Path, config: T5Config) -> T5:
     path = folder / "model.safetensors"
+    if (folder / "pytorch_model.bin").exists() and not path.exists():
+        hint = "T5ForConditionalGeneration.from_pretrained(folder).save_pretrained(folder)"
+        raise ModelError(f"{path}: no such file; pytorch_model.bin is not read because that can run code: convert it once with {hint}")
     if not path.exists():
-        hint = "convert it once with transformers: T5ForConditionalGeneration.from_pretrained(folder).save_pretrained(folder)"
-        found = f"; found pytorch_model.bin, which is not read because loading it can run code: {hint}" if (folder / "pytorch_model.bin").exists() else ""
-        raise ModelError(f"{path}: no such file{found}")
+        raise ModelError(f"{path}: no such file; wanted the weights of the checkpoint")
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -96,7 +98,7 @@ def _model(folder: Path, config: T5Config) -> T5:
     tensors = {name: tensor for name, tensor in tensors.items() if name not in copies}
     wrong = sorted(wanted.keys() ^ tensors.keys()) or [name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape]
     if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ModelError(f"{path}: {', '.join(wrong[:3])}{more} missing, foreign or of another shape than config.json says; take both files from one checkpoint")
+        found = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise ModelError(f"{path}: {found} missing, foreign or of another shape than config.json says; take both files from one checkpoint")
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return model.eval().requires_grad_(False)

@@ -69,7 +69,7 @@ def test_missing_file_is_named(published: Path, tmp_path: Path, name: str) -> No
 def test_missing_tokenizer_is_named(published: Path, tmp_path: Path) -> None:
     copy(published, tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(ModelError, match="neither tokenizer.json nor spiece.model"):
+    with pytest.raises(ModelError, match=r"neither tokenizer\.json nor spiece.model"):
         load_checkpoint(tmp_path)
 
 

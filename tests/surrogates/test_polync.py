@@ -162,7 +162,7 @@ def write(folder: Path, **files: str) -> Path:
 def test_instruction_answer_and_star_are_one_token_each(tmp_path: Path) -> None:
     model = PolyNC.load(write(tmp_path)).checkpoint
     question, answer = model.encode(["Predict the Tg of the following SMILES: *CC*", "-5.00"])
-    assert len(answer) == 2 and answer[-1] == 1
+    assert answer[1:] == [1]
     assert model.decode(answer[:1]) == "-5.00"
     assert model.decode(question[1:-1]) == "*CC*"
     assert question[1] == question[-2]
@@ -188,7 +188,7 @@ def test_mean_answer_is_the_mean_of_the_distribution(tmp_path: Path, monkeypatch
     logits = torch.full((1, 1, model.checkpoint.config.vocab_size), -1e9)
     for text, chance in chances.items():
         logits[0, 0, model.checkpoint.encode([text])[0][0]] = np.log(chance)
-    monkeypatch.setattr(model.checkpoint.model, "logits", lambda x: logits)
+    monkeypatch.setattr(model.checkpoint.model, "logits", lambda _: logits)
     question = TG.question.format(smiles=STYRENE)
     assert model.expect([question], TG) == pytest.approx([(50 + 31.5 - 0.5) / 0.9])
     assert model.expect([question], PROPERTIES["thermal_conductivity"]) == [None]
