@@ -32,6 +32,9 @@ from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.neighbours import Neighbours, fingerprints
 
 BATCH: Final = 128
+SMALLEST: Final = 6
+"""Heavy atoms from which a repeat unit is answered: sums over the atoms of polyethylene tell nothing of a chain."""
+
 POLYIMIDES, OTHERS = "polyimides", "others"
 CONVOLUTIONS: Final = ("first.", "second.")
 
@@ -80,7 +83,8 @@ class PolyScreen:
         return cls(ensembles, mean, scale, calibrations, Neighbours.load(folder / "neighbours.safetensors"), frame)
 
     def predict(self, psmiles: Sequence[str], properties: Sequence[str]) -> list[dict[str, Prediction | None]]:
-        """Return, per repeat unit, its Tg in degC, or None for what is no repeat unit or comes out of physical range.
+        """Return, per repeat unit, its Tg in degC, or None for what is no repeat unit, one of fewer than
+        `SMALLEST` heavy atoms, or out of physical range.
 
         The answer is the same for every frame, direction and multiple of a unit, but for a converted checkpoint of the
         authors, which sees the unit as it is written. Raises ModelError for another property.
@@ -100,13 +104,13 @@ class PolyScreen:
 
     def answer(self, units: Sequence[RepeatUnit]) -> list[Prediction | None]:
         """Return the calibrated Tg of repeat units in the frame they have."""
-        graphs = [graph(unit.mol) for unit in units]
+        graphs = [graph(unit.mol) if unit.mol.GetNumHeavyAtoms() >= SMALLEST else None for unit in units]
         kinds = [POLYIMIDES if is_polyimide(unit) else OTHERS for unit in units]
         bits = fingerprints([unit.mol for unit in units])
         answers: list[Prediction | None] = [None] * len(units)
         item = PROPERTIES["Tg"]
         for kind, calibration in self.calibrations.items():
-            rows = [i for i, (name, one) in enumerate(zip(kinds, graphs, strict=True)) if name == kind and one is not None]
+            rows = [i for i, name in enumerate(kinds) if name == kind and graphs[i] is not None]
             values = self.members([one for i in rows if (one := graphs[i]) is not None], kind).mean(axis=0)
             for i, value, near in zip(rows, values.tolist(), self.neighbours.nearest(bits[rows], kind).tolist(), strict=True):
                 answer = calibration.predict(value, near)
