@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from campaigns.ledger import Ledger
 from campaigns.models import Cast
 from campaigns.reference import reference_source
 from campaigns.storage import Disk
@@ -19,6 +18,7 @@ from inverse_design.protocols import Executor, Row, WorkerSpec
 from inverse_design.spec import CampaignSpec
 
 if TYPE_CHECKING:
+    from campaigns.ledger import Ledger
     from campaigns.results import Results
     from inverse_design.acquisition.strategies import Problem
     from inverse_design.loop import Workers
@@ -52,6 +52,8 @@ class Campaign:
     @classmethod
     def load(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a campaign that was started; StateError where there is none. `overrides` may change budget and want."""
+        from campaigns.ledger import Ledger
+
         folder = Path(folder)
         manifest = Ledger.open(folder).manifest
         base = folder / manifest["base"]
@@ -63,6 +65,8 @@ class Campaign:
         self, *, workers: int | None = None, executor: ExecutorName = "ray", address: str | None = None, tell: Tell | None = None
     ) -> Results:
         """Start the campaign in a new folder and run it to its verdict."""
+        from campaigns.ledger import Ledger
+
         cast = Cast.of(self.spec, self.base)
         with Ledger.create(self.folder, self.source, self._resolved(), self._manifest(cast)) as ledger:
             return self._drive(ledger, cast, workers or cores(), executor, address, tell)
@@ -71,12 +75,15 @@ class Campaign:
         self, *, workers: int | None = None, executor: ExecutorName = "ray", address: str | None = None, tell: Tell | None = None
     ) -> Results:
         """Go on from the last finished shard; StateError where spec or models differ from those it was started with."""
+        from campaigns.ledger import Ledger
+
         cast = Cast.of(self.spec, self.base)
         with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
             return self._drive(ledger, cast, workers or cores(), executor, address, tell)
 
     def results(self) -> Results:
         """Return what the campaign has found so far, recomputed from its rounds."""
+        from campaigns.ledger import Ledger
         from campaigns.results import Results
 
         ledger = Ledger.open(self.folder)

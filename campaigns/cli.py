@@ -51,10 +51,14 @@ class BundledModel(StrEnum):
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="Campaign file (YAML).")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")]
-Sets = Annotated[list[str], typer.Option("--set", metavar="A.B=C", help="Override a value of the spec, as in targets.0.min=320.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a value of the spec, as in targets.0.min=320.")
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes per model; default: one per core.")]
 Where = Annotated[ExecutorChoice, typer.Option("--executor", help="Run models on Ray, or in processes of this machine.")]
-Address = Annotated[str | None, typer.Option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else one on this machine.")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else one on this machine.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of text.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder with the polymer data.")]
 
@@ -111,7 +115,7 @@ def _options(
 def run(
     spec: SpecPath,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Campaign folder; default runs/NAME.")] = None,
-    set_: Sets = [],  # noqa: B006 (typer reads the default)
+    set_: Sets = None,
     workers: Workers = None,
     executor: Where = ExecutorChoice.ray,
     address: Address = None,
@@ -121,7 +125,7 @@ def run(
     from campaigns.campaign import Campaign
     from campaigns.progress import progress
 
-    campaign = Campaign.from_yaml(spec, output, set_)
+    campaign = Campaign.from_yaml(spec, output, set_ or ())
     with progress(campaign.spec, campaign.folder) as tell:
         results = campaign.run(workers=workers, executor=executor.value, address=address, tell=tell)
     _finish(results, campaign.folder, json_)
@@ -129,14 +133,19 @@ def run(
 
 @app.command()
 def resume(
-    folder: Folder, set_: Sets = [], workers: Workers = None, executor: Where = ExecutorChoice.ray, address: Address = None, json_: AsJson = False  # noqa: B006
+    folder: Folder,
+    set_: Sets = None,
+    workers: Workers = None,
+    executor: Where = ExecutorChoice.ray,
+    address: Address = None,
+    json_: AsJson = False,
 ) -> None:
     """Go on with a campaign that was stopped; --set may change budget and want."""
     from campaigns.campaign import Campaign
     from campaigns.progress import progress
     from inverse_design.errors import StateError
 
-    campaign = Campaign.load(folder, set_)
+    campaign = Campaign.load(folder, set_ or ())
     end = campaign.results().verdict()
     if end is not None and not set_:
         raise StateError(
@@ -172,12 +181,12 @@ def status(folder: Folder, json_: AsJson = False) -> None:
 
 
 @app.command()
-def validate(spec: SpecPath, set_: Sets = [], json_: AsJson = False) -> None:  # noqa: B006
+def validate(spec: SpecPath, set_: Sets = None, json_: AsJson = False) -> None:
     """Check a campaign file and its models; print everything that is wrong with it."""
     from campaigns.campaign import Campaign
     from campaigns.models import Cast
 
-    campaign = Campaign.from_yaml(spec, None, set_)
+    campaign = Campaign.from_yaml(spec, None, set_ or ())
     Cast.of(campaign.spec, campaign.base)
     if json_:
         print(json.dumps({"valid": True, "spec": campaign.spec.model_dump(mode="json", by_alias=True)}))
@@ -205,7 +214,9 @@ def export(
 
 
 @app.command()
-def report(folder: Folder, output: Annotated[Path | None, typer.Option("-o", "--output", help="File; default DIR/report.html.")] = None) -> None:
+def report(
+    folder: Folder, output: Annotated[Path | None, typer.Option("-o", "--output", help="File; default DIR/report.html.")] = None
+) -> None:
     """Write the report, one HTML file, and print its path."""
     from campaigns.campaign import Campaign
     from campaigns.storage import Disk
@@ -260,7 +271,9 @@ def evaluate(
     """Print a model's figures on repeat units held out of its training."""
     from campaigns.training import evaluate_model
 
-    figures: dict[str, Any] = evaluate_model(model.value, data, weights, lambda line: print(line, file=sys.stderr if json_ else sys.stdout, flush=True))
+    figures: dict[str, Any] = evaluate_model(
+        model.value, data, weights, lambda line: print(line, file=sys.stderr if json_ else sys.stdout, flush=True)
+    )
     if json_:
         print(json.dumps(figures, allow_nan=False))
 

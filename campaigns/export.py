@@ -15,7 +15,18 @@ from inverse_design.protocols import Row
 # What a spreadsheet would take for a formula or drop (OWASP ASVS 5, 1.2.10).
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\x00")
 # The columns of a table without rows.
-_COLUMNS: Final = ("rank", "id", "psmiles", "canonical_psmiles", "polymer_class", "probability", "feasible", "similarity", "prompt", "round")
+_COLUMNS: Final = (
+    "rank",
+    "id",
+    "psmiles",
+    "canonical_psmiles",
+    "polymer_class",
+    "probability",
+    "feasible",
+    "similarity",
+    "prompt",
+    "round",
+)
 
 
 def export(rows: list[Row], kind: str, path: Path) -> None:

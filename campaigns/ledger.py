@@ -1,6 +1,6 @@
 """The campaign folder: what happened, in files that outlive any crash and can be copied anywhere.
 
-    campaign.yaml  resolved.yaml  manifest.json  rounds/000012.parquet  partial/  metrics.jsonl  exports/  report.html  LOCK
+campaign.yaml  resolved.yaml  manifest.json  rounds/000012.parquet  partial/  metrics.jsonl  exports/  report.html  LOCK
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ class Ledger:
         """Make a round durable, then drop its shards. Raises StateError if it is not the next one or the lease is lost."""
         lease = self._writable()
         if record.index != (expected := len(self._paths())):
-            raise StateError(f"{self.folder}: round {record.index} cannot follow: the next one is round {expected}. Resume the campaign.")
+            raise StateError(
+                f"{self.folder}: round {record.index} cannot follow: the next one is round {expected}. Resume the campaign."
+            )
         data = rounds.encode(record)
         lease.check()
         self._disk.write(self.folder / "rounds" / f"{record.index:06d}.parquet", data)
@@ -172,7 +174,9 @@ class Ledger:
     def _paths(self) -> list[Path]:
         folder = self.folder / "rounds"
         with explained(folder, "list it"):
-            names = sorted((path.name for path in folder.iterdir() if ROUND.fullmatch(path.name)), key=lambda name: int(name[:-8]))
+            names = sorted(
+                (path.name for path in folder.iterdir() if ROUND.fullmatch(path.name)), key=lambda name: int(name[:-8])
+            )
         for index, name in enumerate(names):
             if name != f"{index:06d}.parquet":
                 raise StateError(

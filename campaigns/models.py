@@ -48,7 +48,9 @@ def find(name: str, bundled: dict[str, Path], base: Path) -> Model:
             if path.suffix in (".json", ".safetensors", ".model"):
                 digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     except FileNotFoundError as error:
-        raise ModelError(f"{folder}: no config.json; name a folder with config.json, model.safetensors and tokenizer.json") from error
+        raise ModelError(
+            f"{folder}: no config.json; name a folder with config.json, model.safetensors and tokenizer.json"
+        ) from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{config}: cannot be read ({error}); copy the model folder again") from error
     kind = "t5" if isinstance(facts, dict) and facts.get("model_type") == "t5" else "graph"
@@ -89,7 +91,11 @@ class Cast:
         for index, name in enumerate(wanted):
             if not any(name in properties for properties in answers.values()):
                 known = ", ".join(sorted({item for properties in answers.values() for item in properties}))
-                problems.append(Problem(where=f"targets.{index}.property", message=f"no surrogate answers {name!r}; these can be asked: {known}"))
+                problems.append(
+                    Problem(
+                        where=f"targets.{index}.property", message=f"no surrogate answers {name!r}; these can be asked: {known}"
+                    )
+                )
         if problems:
             raise SpecError(problems)
         asked = {name: tuple(item for item in wanted if item in properties) for name, properties in answers.items()}
@@ -104,14 +110,21 @@ class Cast:
         """Return how to build the generator."""
         choice = spec.generator
         sampling = {"temperature": choice.temperature, "top_k": choice.top_k, "top_p": choice.top_p}
-        return WorkerSpec(factory="campaigns.models:generator", arguments={"folder": str(self.generator.folder), "sampling": sampling})
+        return WorkerSpec(
+            factory="campaigns.models:generator", arguments={"folder": str(self.generator.folder), "sampling": sampling}
+        )
 
     def surrogate_workers(self) -> dict[str, WorkerSpec]:
         """Return how to build each surrogate."""
         return {
             name: WorkerSpec(
                 factory="campaigns.models:surrogate",
-                arguments={"name": name, "kind": model.kind, "folder": str(model.folder), "properties": list(self.properties[name])},
+                arguments={
+                    "name": name,
+                    "kind": model.kind,
+                    "folder": str(model.folder),
+                    "properties": list(self.properties[name]),
+                },
             )
             for name, model in self.surrogates.items()
         }

@@ -114,7 +114,9 @@ class ActorSeat:
         except LOST as error:
             raise LostError from error
         except exceptions.RayTaskError as error:  # the actor could not even read the question
-            raise ModelError(f"A Ray worker cannot run this project: {error.cause!r}. Install the same version on every node.") from error
+            raise ModelError(
+                f"A Ray worker cannot run this project: {error.cause!r}. Install the same version on every node."
+            ) from error
         self.answers.popleft()
         return answer
 
@@ -146,7 +148,9 @@ def _start(workers: int) -> None:
                 _node_ip_address=LOOPBACK,
             )
     except Exception as error:  # Ray raises just that when its processes start too slowly
-        raise ModelError(f"Ray cannot start here ({_first_line(error)}). Try without it, or set RAY_TMPDIR to a folder with room.") from error
+        raise ModelError(
+            f"Ray cannot start here ({_first_line(error)}). Try without it, or set RAY_TMPDIR to a folder with room."
+        ) from error
 
 
 def _join(address: str) -> None:

@@ -29,7 +29,12 @@ def progress(spec: CampaignSpec, folder: Path) -> Iterator[Tell]:
         yield lambda state, seconds: print(line(state, seconds), file=sys.stderr, flush=True)
         return
     bar = Progress(
-        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"), TimeElapsedColumn(), console=console
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[facts]}"),
+        TimeElapsedColumn(),
+        console=console,
     )
     with bar:
         task = bar.add_task(spec.name, total=spec.want.candidates, facts="loading models")

@@ -153,7 +153,12 @@ def _meters(context: Row) -> list[Row]:
         ("hours", round(budget["hours"], 2), budget["hours_limit"]),
     ]
     return [
-        {"label": label, "value": f"{value:,}", "limit": limit and f"{limit:,}", "share": min(1.0, value / limit) if limit else None}
+        {
+            "label": label,
+            "value": f"{value:,}",
+            "limit": limit and f"{limit:,}",
+            "share": min(1.0, value / limit) if limit else None,
+        }
         for label, value, limit in lines
     ]
 
@@ -167,6 +172,10 @@ def _chart(rounds: list[Row]) -> list[Row]:
     bars = []
     for index, row in enumerate(rounds):
         heights = {name: round(height * row[name] / most, 1) for name in ("samples", "valid", "accepted", "passing")}
-        place = {"x": round(index * step + 0.12 * step, 1), "width": round(0.76 * step, 1), "middle": round((index + 0.5) * step, 1)}
+        place = {
+            "x": round(index * step + 0.12 * step, 1),
+            "width": round(0.76 * step, 1),
+            "middle": round((index + 0.5) * step, 1),
+        }
         bars.append(row | place | {"label": row["round"] + 1 if index % every == 0 else "", "heights": heights})
     return bars

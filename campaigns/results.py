@@ -44,7 +44,10 @@ class Results:
     def rows(self, top: int | None = None) -> list[Row]:
         """Return the ranked candidates as rows of plain values, units in the names."""
         targets = self.state.spec.targets
-        return [_row(rank, candidate, targets, self.state.passes(candidate)) for rank, candidate in enumerate(self.candidates()[:top], 1)]
+        return [
+            _row(rank, candidate, targets, self.state.passes(candidate))
+            for rank, candidate in enumerate(self.candidates()[:top], 1)
+        ]
 
     def to_pandas(self) -> Any:
         """Return `rows` as a pandas data frame."""

@@ -49,7 +49,11 @@ def encode(record: Round) -> bytes:
     table = pa.Table.from_pylist(given, schema=SCHEMA)
     # Arrow drops unknown fields of a struct and reads some types as others: nothing may change on the way to disk
     if unknown or table.to_pylist() != given:
-        raise ValueError(f"round {record.index}: unknown columns {sorted(unknown)}" if unknown else f"round {record.index}: altered by its columns")
+        raise ValueError(
+            f"round {record.index}: unknown columns {sorted(unknown)}"
+            if unknown
+            else f"round {record.index}: altered by its columns"
+        )
     facts = canonical(record.facts)
     metadata = {"round": str(record.index), "facts": facts, "sha256": _digest(record.index, facts, table)}
     sink = pa.BufferOutputStream()

@@ -182,5 +182,9 @@ def explained(path: Path, action: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         if error.errno in FULL:
-            raise Interrupted(f"{path}: cannot {action} ({reason}). Everything before is safe: free some space, then resume.") from error
-        raise StateError(f"{path}: cannot {action} ({reason}). Everything before is safe: mend the cause, then resume.") from error
+            raise Interrupted(
+                f"{path}: cannot {action} ({reason}). Everything before is safe: free some space, then resume."
+            ) from error
+        raise StateError(
+            f"{path}: cannot {action} ({reason}). Everything before is safe: mend the cause, then resume."
+        ) from error

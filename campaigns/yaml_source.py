@@ -89,8 +89,13 @@ class _Source:
         try:
             tree = yaml_tree.read(text)
         except UnreadableError as error:
-            raise SpecError([Problem(file=file, where="", message=error.message, line=error.place[0], column=error.place[1])]) from error
-        found = [Problem(file=file, where=_dotted(path), message=message, line=place[0], column=place[1]) for path, message, place in tree.refused]
+            raise SpecError(
+                [Problem(file=file, where="", message=error.message, line=error.place[0], column=error.place[1])]
+            ) from error
+        found = [
+            Problem(file=file, where=_dotted(path), message=message, line=place[0], column=place[1])
+            for path, message, place in tree.refused
+        ]
         if isinstance(tree.root, dict):
             return cls(file, tree.root, tree.values, tree.keys, tree.unknown, problems=found)
         line, column = tree.values.get((), (0, 0))
@@ -136,7 +141,9 @@ class _Source:
         if not isinstance(container, list):
             self._refuse(name, f"{_dotted(path)} is a single value and has no {part!r}")
         elif not part.isdecimal() or int(part) >= len(container):
-            self._refuse(name, f"{_dotted(path)} is a list of {len(container)}; use a number from 0 to {len(container) - 1}, not {part!r}")
+            self._refuse(
+                name, f"{_dotted(path)} is a list of {len(container)}; use a number from 0 to {len(container) - 1}, not {part!r}"
+            )
         else:
             return int(part)
         return None
@@ -166,7 +173,11 @@ class _Source:
     def _has(self, path: KeyPath) -> bool:
         value: Any = self.tree
         for step in path:
-            inside = step < len(value) if isinstance(value, list) and isinstance(step, int) else isinstance(value, dict) and step in value
+            inside = (
+                step < len(value)
+                if isinstance(value, list) and isinstance(step, int)
+                else isinstance(value, dict) and step in value
+            )
             if not inside:
                 return False
             value = value[step]

@@ -93,7 +93,9 @@ class _Reader:
             self.unknown.add(path)
             return None
         if event.anchor is not None:
-            self.refused.append((path, f"&{event.anchor} is an anchor in YAML, and anchors are not accepted; write the value out", place))
+            self.refused.append(
+                (path, f"&{event.anchor} is an anchor in YAML, and anchors are not accepted; write the value out", place)
+            )
         if isinstance(event, ScalarEvent):
             return self._scalar(event, path)
         if event.tag not in (None, _CORE + ("seq" if isinstance(event, SequenceStartEvent) else "map")):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rdkit import Chem
 
-from inverse_design.descriptors import NAMES, realised
+from inverse_design.descriptors import realised
 from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.split import key
 
@@ -53,7 +53,9 @@ def _batches(data: Path) -> Iterator[list[tuple[str, str]]]:
 
 def prepare(data: Path, out: Path, workers: int) -> None:
     """Write the corpus table (source, key, prompt, target, share) from the structures in `data`."""
-    schema = pa.schema({"source": pa.string(), "key": pa.int64(), "prompt": pa.string(), "target": pa.string(), "share": pa.float64()})
+    schema = pa.schema(
+        {"source": pa.string(), "key": pa.int64(), "prompt": pa.string(), "target": pa.string(), "share": pa.float64()}
+    )
     part = out.with_suffix(".part")
     with ProcessPoolExecutor(workers) as pool, pq.ParquetWriter(part, schema) as writer:
         for done in pool.map(_rows, _batches(data)):

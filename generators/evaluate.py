@@ -89,7 +89,9 @@ def evaluate_polytao(data: Path, folder: Path, say: Callable[[str], None], count
     }
     say(f"{'prompts':18} {'n':>6} {'valid':>7} {'2 stars':>8} {'distinct':>9} {'exact':>7} {'mean R2':>8}")
     for name, row in figures.items():
-        say(f"{name:18} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}")
+        say(
+            f"{name:18} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}"
+        )
     say("R2 per descriptor, held-out prompts")
     for name, value in figures["held out"]["r2"].items():
         say(f"  {name:26} {value:8.4f}")

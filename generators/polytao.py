@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ class PolyTAO:
     """A loaded generator (protocol `Generator`)."""
 
     checkpoint: Checkpoint
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
 
     @classmethod
     def load(cls, folder: Path, sampling: Sampling | None = None) -> PolyTAO:

@@ -27,7 +27,13 @@ class Workers:
 
 
 def run(
-    state: State, problem: Problem, workers: Workers, executor: Executor, ledger: Ledger, tell: Callable[[State, Row], None], hours: float = 0.0
+    state: State,
+    problem: Problem,
+    workers: Workers,
+    executor: Executor,
+    ledger: Ledger,
+    tell: Callable[[State, Row], None],
+    hours: float = 0.0,
 ) -> Verdict:
     """Run rounds until there is a verdict, committing each to the ledger; `hours` were spent before."""
     began = time.monotonic()
@@ -78,9 +84,7 @@ def one_round(state: State, decision: Decision, workers: Workers, executor: Exec
     return Round(index=index, facts=decision.facts, samples=samples)
 
 
-def in_shards(
-    name: str, worker: WorkerSpec, rows: list[Row], round_index: int, executor: Executor, ledger: Ledger
-) -> list[Row]:
+def in_shards(name: str, worker: WorkerSpec, rows: list[Row], round_index: int, executor: Executor, ledger: Ledger) -> list[Row]:
     """Run rows through a worker in fixed shards, keeping each as it finishes; finished ones of an interrupted run are not redone."""
     shards = {start // SHARD: rows[start : start + SHARD] for start in range(0, len(rows), SHARD)}
     done = {index: kept for index, kept in ledger.shards(round_index, name).items() if len(kept) == len(shards.get(index, ()))}

@@ -86,7 +86,9 @@ class Reference:
             raise SpecError(f"{where}: none of {len(texts)} rows is a repeat unit; wanted SMILES with two `*`, as in *CC*")
         if len(units) < len(texts):
             _LOG.warning("%s: %d of %d rows are no repeat units and were skipped", where, len(texts) - len(units), len(texts))
-        known = {key(unit.psmiles): (text, unit) for (text, _), unit in zip(units, canonical_units([u for _, u in units]), strict=True)}
+        known = {
+            key(unit.psmiles): (text, unit) for (text, _), unit in zip(units, canonical_units([u for _, u in units]), strict=True)
+        }
         packed = np.frombuffer(b"".join(fingerprint(unit.mol) for _, unit in known.values()), np.uint8)
         return cls(
             keys=np.array(list(known), np.int64),

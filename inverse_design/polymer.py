@@ -239,7 +239,9 @@ class _Chain:
 _RINGS_ONLY = Chem.SanitizeFlags.SANITIZE_PROPERTIES | Chem.SanitizeFlags.SANITIZE_SYMMRINGS
 _ROUNDS = 40
 _NO_BOND = 8
-_WEIGHTS = np.append(np.random.default_rng(1).integers(1, 2**63, size=8, dtype=np.uint64) | np.uint64(1), np.uint64(0))  # by twice the bond order
+_WEIGHTS = np.append(
+    np.random.default_rng(1).integers(1, 2**63, size=8, dtype=np.uint64) | np.uint64(1), np.uint64(0)
+)  # by twice the bond order
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 

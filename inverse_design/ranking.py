@@ -10,7 +10,11 @@ from inverse_design.state import Candidate, State
 
 def ranked(state: State) -> list[Candidate]:
     """Return all scored candidates, best first: passing, Pareto front, probability, then easier to make and more novel."""
-    fronts = pareto_fronts(_objectives(state)) if any(target.direction for target in state.spec.targets) else [0] * len(state.candidates)
+    fronts = (
+        pareto_fronts(_objectives(state))
+        if any(target.direction for target in state.spec.targets)
+        else [0] * len(state.candidates)
+    )
     order = sorted(
         zip(state.candidates, fronts, strict=True),
         key=lambda pair: (

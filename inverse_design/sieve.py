@@ -80,9 +80,7 @@ _UNREACHED = dict.fromkeys(
 )
 
 
-def sieve_worker(
-    *, structure: Mapping[str, Any] | None = None, reference: str = "bundled", max_similarity: float = 1.0
-) -> Sieve:
+def sieve_worker(*, structure: Mapping[str, Any] | None = None, reference: str = "bundled", max_similarity: float = 1.0) -> Sieve:
     """Build the sieve from JSON: the spec's structure block, `bundled`, `none` or a CSV file, and the novelty bound."""
     return Sieve(
         requirements=Requirements.of(structure or {}),

@@ -121,7 +121,9 @@ class Target(Part):
             raise ValueError("nothing is asked; give min, max, range, value and tolerance, maximize: true or minimize: true")
         known = PROPERTIES[self.property]
         if self.low >= self.high:
-            raise ValueError(f"nothing lies between {self._shown(self.low)} and {self._shown(self.high)}; the lower bound comes first")
+            raise ValueError(
+                f"nothing lies between {self._shown(self.low)} and {self._shown(self.high)}; the lower bound comes first"
+            )
         if self.low >= known.high or self.high <= known.low:
             asked = self._shown(self.low if self.low >= known.high else self.high)
             units = ", ".join(dict.fromkeys((known.unit, *known.units)))
@@ -350,7 +352,9 @@ def _at_least_one_model(choices: tuple[SurrogateChoice, ...]) -> tuple[Surrogate
 
 def _file_name(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) or name.endswith("."):
-        raise ValueError(f"{name!r} cannot name a folder everywhere; use 1 to 64 of a-z, 0-9, '-', '_' and '.', a letter or digit first, no '.' last")
+        raise ValueError(
+            f"{name!r} cannot name a folder everywhere; use 1 to 64 of a-z, 0-9, '-', '_' and '.', a letter or digit first, no '.' last"
+        )
     if _WINDOWS.fullmatch(name):
         raise ValueError(f"{name!r} is a reserved name on Windows; choose another")
     return name

@@ -37,7 +37,10 @@ WELL_KNOWN: Final = {
     "*CC=C(C)C*": ("1,4-polyisoprene", -70),
     "*CC(*)(C)C": ("polyisobutylene", -70),
     "*Oc1ccc(-n2c(=O)c3cc4c(=O)n(-c5ccc(*)cc5)c(=O)c4cc3c2=O)cc1": ("Kapton (PMDA-ODA)", 360),
-    "*c1ccc(-c2ccc(N3C(=O)c4ccc(C(c5ccc6c(c5)C(=O)N(*)C6=O)(C(F)(F)F)C(F)(F)F)cc4C3=O)cc2C(F)(F)F)c(C(F)(F)F)c1": ("6FDA-TFMB", 329),
+    "*c1ccc(-c2ccc(N3C(=O)c4ccc(C(c5ccc6c(c5)C(=O)N(*)C6=O)(C(F)(F)F)C(F)(F)F)cc4C3=O)cc2C(F)(F)F)c(C(F)(F)F)c1": (
+        "6FDA-TFMB",
+        329,
+    ),
     "*C(*)(F)F": ("poly(tetrafluoroethylene)", 115),
     "*COC(=O)c1ccc2cc(C(=O)OC*)ccc2c1": ("poly(ethylene naphthalate)", 120),
 }

@@ -62,7 +62,9 @@ class State:
         self.seen: set[str] = set()
         self.reasons: Counter[str] = Counter()
         self.progress: list[Row] = []
-        self._columns: dict[str, list[Any]] = {name: [] for name in ("requested", "realised", "round", "accepted", "log_feasibility")}
+        self._columns: dict[str, list[Any]] = {
+            name: [] for name in ("requested", "realised", "round", "accepted", "log_feasibility")
+        }
         self._scores: list[dict[str, Prediction]] = []
 
     def add(self, record: Round) -> None:
@@ -108,7 +110,16 @@ class State:
                     round=round_index,
                     **{
                         name: row[name]
-                        for name in ("psmiles", "canonical", "polymer_class", "sa_score", "similarity", "nearest", "prompt", "sample")
+                        for name in (
+                            "psmiles",
+                            "canonical",
+                            "polymer_class",
+                            "sa_score",
+                            "similarity",
+                            "nearest",
+                            "prompt",
+                            "sample",
+                        )
                     },
                 )
             )

@@ -53,10 +53,14 @@ def verdict(state: State, hours: float) -> Verdict | None:
     low = failing_rounds(state)
     if low > PATIENCE:
         worst = ", ".join(f"{reason} {count}" for reason, count in state.reasons.most_common(4))
-        return Verdict(reason="collapse", sentence=f"fewer than {FLOOR:.0%} of samples were usable {low} rounds running ({worst})")
+        return Verdict(
+            reason="collapse", sentence=f"fewer than {FLOOR:.0%} of samples were usable {low} rounds running ({worst})"
+        )
     spent = _spent(state, hours)
     if spent is not None:
-        return Verdict(reason="budget", sentence=f"{spent}; {len(passing)} of {spec.want.candidates} candidates found. {closest(state)}")
+        return Verdict(
+            reason="budget", sentence=f"{spent}; {len(passing)} of {spec.want.candidates} candidates found. {closest(state)}"
+        )
     if _hopeless(state):
         reason: Reason = "exhausted" if passing else "infeasible"
         return Verdict(
@@ -105,9 +109,13 @@ def closest(state: State) -> str:
     if not state.candidates:
         return "No candidate passed structure and novelty; the commonest reason was " + state.reasons.most_common(1)[0][0] + "."
     spec = state.spec
-    held = {t.property: np.array([t.low <= c.predictions[t.property].mean <= t.high for c in state.candidates]) for t in spec.targets}
+    held = {
+        t.property: np.array([t.low <= c.predictions[t.property].mean <= t.high for c in state.candidates]) for t in spec.targets
+    }
     binding = min(spec.targets, key=lambda target: held[target.property].mean())
-    others = np.all([held[t.property] for t in spec.targets if t is not binding] or [np.ones(len(state.candidates), bool)], axis=0)
+    others = np.all(
+        [held[t.property] for t in spec.targets if t is not binding] or [np.ones(len(state.candidates), bool)], axis=0
+    )
     misses = sorted(
         max(binding.low - c.predictions[binding.property].mean, c.predictions[binding.property].mean - binding.high, 0.0)
         for c, other in zip(state.candidates, others, strict=True)

@@ -36,7 +36,13 @@ class SurrogateWorker:
         return [
             {
                 "predictions": [
-                    {"surrogate": self.name, "property": name, "mean": answer.mean, "std": answer.std, "in_domain": answer.in_domain}
+                    {
+                        "surrogate": self.name,
+                        "property": name,
+                        "mean": answer.mean,
+                        "std": answer.std,
+                        "in_domain": answer.in_domain,
+                    }
                     for name, answer in one.items()
                     if answer is not None
                 ]

@@ -9,14 +9,17 @@ from inverse_design.protocols import Prediction, WorkerSpec
 from inverse_design.workers import GeneratorWorker, SurrogateWorker
 
 PIECES = ("C", "CC", "O", "C(C)", "C(C)(C)", "C(=O)O", "NC(=O)", "C(F)(F)", "S")
-RINGS = ("c1ccc({})cc1", "c1cc({})ccc1", "c1ccc(-c2ccc({})cc2)cc1", "c1c(C)cc({})cc1")
+RINGS = ("c1ccc({})cc1", "c1cc({})ccc1", "c1c(C)cc({})cc1")
 
 
 class Assembler:
     """Strings pieces together, with about as many aromatic rings as the prompt asks for; one text in ten is broken."""
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
-        return [[self._text([int(n) for n in prompt.split(",")], seed) for seed in own] for prompt, own in zip(prompts, seeds, strict=True)]
+        return [
+            [self._text([int(n) for n in prompt.split(",")], seed) for seed in own]
+            for prompt, own in zip(prompts, seeds, strict=True)
+        ]
 
     def _text(self, prompt: list[int], seed: int) -> str:
         rng = random.Random(seed)
@@ -24,8 +27,8 @@ class Assembler:
             return "*C(C*"
         body = "".join(rng.choice(PIECES) for _ in range(rng.randint(1, 4)))
         text = f"{body}*"
-        for _ in range(max(0, min(4, prompt[9] + rng.choice((-1, 0, 0, 1))))):
-            text = rng.choice(RINGS).replace("{}", rng.choice(("C", "O", "C(C)")) + text)
+        for ring in range(max(0, min(6, prompt[9] + rng.choice((-1, 0, 0, 1))))):
+            text = rng.choice(RINGS).replace("1", str(ring + 1)).replace("{}", rng.choice(("C", "O", "C(C)")) + text)
         return f"*{text}"
 
 
@@ -41,7 +44,9 @@ class Linear:
             assert isinstance(unit, RepeatUnit)
             x = realised(unit.mol)
             mean = 60.0 * x[9] - 12.0 * x[13] + 8.0 * x[3] + 0.1 * x[0]
-            answers.append({name: None if "S" in text else Prediction(mean=mean, std=15.0, in_domain=x[0] < 400) for name in properties})
+            answers.append(
+                {name: None if "S" in text else Prediction(mean=mean, std=15.0, in_domain=x[0] < 400) for name in properties}
+            )
         return answers
 
 

@@ -12,9 +12,7 @@ from inverse_design.descriptor_names import COLUMN, NAMES
 Array = NDArray[np.float64]
 IntVectors = NDArray[np.int64]
 
-FREE: Final = tuple(
-    i for i, name in enumerate(NAMES) if name not in ("NumAliphaticRings", "NumAromaticRings", "RingCount")
-)
+FREE: Final = tuple(i for i, name in enumerate(NAMES) if name not in ("NumAliphaticRings", "NumAromaticRings", "RingCount"))
 """Columns of the descriptors that the three sums over rings do not fix."""
 
 

@@ -74,7 +74,13 @@ class Realism:
 
 
 def build(
-    prior: IntVectors, elites: IntVectors, seeds: IntVectors, size: int, bounds: Bounds, realism: Realism, rng: np.random.Generator
+    prior: IntVectors,
+    elites: IntVectors,
+    seeds: IntVectors,
+    size: int,
+    bounds: Bounds,
+    realism: Realism,
+    rng: np.random.Generator,
 ) -> tuple[IntVectors, dict[str, int]]:
     """Return up to `size` distinct prompts (n, 15) within bounds and how many came from where.
 

@@ -138,7 +138,12 @@ def _modelled(strategy: str, problem: Problem, history: History, round_index: in
         "effective_size": effective_size(weights),
         "rows": len(rows),
         "prompts": [
-            {"prompt": ",".join(map(str, pool[i])), "weight": float(weights[i]), "draws": counts[i], "thompson": thompson.count(i)}
+            {
+                "prompt": ",".join(map(str, pool[i])),
+                "weight": float(weights[i]),
+                "draws": counts[i],
+                "thompson": thompson.count(i),
+            }
             for i in chosen
         ],
     }

@@ -25,7 +25,13 @@ from inverse_design.split import WELL_KNOWN, key
 from inverse_design.structure import CLASSES, polymer_class
 
 # Prompts taken of each source; known polymers are the distribution that matters, so all of them.
-SOURCES: Final = {"known": sys.maxsize, "md_set": 2500, "hypothetical": 6000, "smipoly_enumerated": 2500, "polyimide_enumerated": 2500}
+SOURCES: Final = {
+    "known": sys.maxsize,
+    "md_set": 2500,
+    "hypothetical": 6000,
+    "smipoly_enumerated": 2500,
+    "polyimide_enumerated": 2500,
+}
 """Most rows taken of a source, by size of the repeat unit at even distances."""
 
 

@@ -51,7 +51,9 @@ def _config(folder: Path) -> T5Config:
     try:
         return T5Config.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; wanted a folder with config.json, model.safetensors and tokenizer.json") from None
+        raise ModelError(
+            f"{path}: no such file; wanted a folder with config.json, model.safetensors and tokenizer.json"
+        ) from None
     except (ValueError, TypeError, OSError) as error:
         raise ModelError(f"{path}: not the config of a T5 ({error}); copy the checkpoint again") from error
 
@@ -83,7 +85,9 @@ def _model(folder: Path, config: T5Config) -> T5:
     path = folder / "model.safetensors"
     if (folder / "pytorch_model.bin").exists() and not path.exists():
         hint = "T5ForConditionalGeneration.from_pretrained(folder).save_pretrained(folder)"
-        raise ModelError(f"{path}: no such file; pytorch_model.bin is not read because that can run code: convert it once with {hint}")
+        raise ModelError(
+            f"{path}: no such file; pytorch_model.bin is not read because that can run code: convert it once with {hint}"
+        )
     if not path.exists():
         raise ModelError(f"{path}: no such file; wanted the weights of the checkpoint")
     try:
@@ -94,11 +98,17 @@ def _model(folder: Path, config: T5Config) -> T5:
         model = T5(config)
     wanted = model.state_dict()
     # Published files may repeat the shared embedding under the names of its users.
-    copies = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"} | ({"lm_head.weight"} if config.tie_word_embeddings else set())
+    copies = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"} | (
+        {"lm_head.weight"} if config.tie_word_embeddings else set()
+    )
     tensors = {name: tensor for name, tensor in tensors.items() if name not in copies}
-    wrong = sorted(wanted.keys() ^ tensors.keys()) or [name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape]
+    wrong = sorted(wanted.keys() ^ tensors.keys()) or [
+        name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape
+    ]
     if wrong:
         found = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise ModelError(f"{path}: {found} missing, foreign or of another shape than config.json says; take both files from one checkpoint")
+        raise ModelError(
+            f"{path}: {found} missing, foreign or of another shape than config.json says; take both files from one checkpoint"
+        )
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return model.eval().requires_grad_(False)

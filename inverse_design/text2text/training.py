@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -78,7 +77,11 @@ def by_length(sources: list[list[int]], targets: list[list[int]], weights: NDArr
 
 def save_pairs(groups: list[Pairs], path: Path) -> None:
     """Keep tokenised pairs in a file."""
-    tensors = {f"{index}.{name}": getattr(group, name) for index, group in enumerate(groups) for name in ("source", "target", "cumulative")}
+    tensors = {
+        f"{index}.{name}": getattr(group, name)
+        for index, group in enumerate(groups)
+        for name in ("source", "target", "cumulative")
+    }
     part = path.with_suffix(".part")
     save_arrays(tensors, part)
     part.replace(path)
@@ -87,7 +90,10 @@ def save_pairs(groups: list[Pairs], path: Path) -> None:
 def load_pairs(path: Path) -> list[Pairs]:
     """Return what `save_pairs` kept."""
     tensors = load_arrays(path)
-    return [Pairs(**{name: tensors[f"{index}.{name}"] for name in ("source", "target", "cumulative")}) for index in range(len(tensors) // 3)]
+    return [
+        Pairs(**{name: tensors[f"{index}.{name}"] for name in ("source", "target", "cumulative")})
+        for index in range(len(tensors) // 3)
+    ]
 
 
 def draw(groups: list[Pairs], shares: NDArray[np.float64], schedule: Schedule, step: int) -> list[tuple[Tensor, Tensor]]:
@@ -168,7 +174,9 @@ def train(model: T5, groups: list[Pairs], schedule: Schedule, folder: Path, say:
         losses.append(total)
         done = step + 1
         if done % 20 == 0:
-            say(f"step {done}/{schedule.steps} loss {np.mean(losses[-20:]):.4f} s/step {(time.monotonic() - began) / (done - start):.2f}")
+            say(
+                f"step {done}/{schedule.steps} loss {np.mean(losses[-20:]):.4f} s/step {(time.monotonic() - began) / (done - start):.2f}"
+            )
         if done % schedule.save_every == 0 or done == schedule.steps:
             _save(model, optimisers, folder, done)
 
@@ -196,7 +204,7 @@ def _save(model: T5, optimisers: list[torch.optim.Optimizer], folder: Path, step
             tensors |= {f"optimiser.{index}.{key}.{name}": torch.as_tensor(value).clone() for name, value in state.items()}
     part = folder / "checkpoint.part"
     save_file(tensors, part, {"step": str(step)})
-    os.replace(part, folder / "checkpoint.safetensors")
+    part.replace(folder / "checkpoint.safetensors")
     (folder / "progress.json").write_text(json.dumps({"step": step}), encoding="utf-8")
 
 

@@ -18,7 +18,29 @@ ALPHABET = "0123456789.,-ABCDEFGHIKLMNOPRSTUVWXYZabcdefghiklmnoprstuy*()[]=#+/\\
 ATOMS = {
     atom: chr(0xE000 + i)
     for i, atom in enumerate(
-        ["Cl", "Br", "[nH]", "[Si]", "[N+]", "[O-]", "[n+]", "[NH+]", "[SiH2]", "[SiH]", "[Na+]", "[Ge]", "[Sn]", "[Se]", "[se]", "[P]", "[B]", "[K+]", "[Br-]", "[Cl-]", "[I-]"]
+        [
+            "Cl",
+            "Br",
+            "[nH]",
+            "[Si]",
+            "[N+]",
+            "[O-]",
+            "[n+]",
+            "[NH+]",
+            "[SiH2]",
+            "[SiH]",
+            "[Na+]",
+            "[Ge]",
+            "[Sn]",
+            "[Se]",
+            "[se]",
+            "[P]",
+            "[B]",
+            "[K+]",
+            "[Br-]",
+            "[Cl-]",
+            "[I-]",
+        ]
     )
 }
 
@@ -27,8 +49,8 @@ def _normaliser() -> normalizers.Normalizer:
     """From the end of a prompt: the comma before the last number becomes the last slot's letter, and so on."""
     steps: list[normalizers.Normalizer] = []
     for i in reversed(range(len(SLOTS))):
-        rest = "".join(r"%s\d+" % slot for slot in SLOTS[i + 1 :])
-        steps.append(normalizers.Replace(Regex(r",(?=\d+%s$)" % rest), SLOTS[i]))
+        rest = "".join(rf"{slot}\d+" for slot in SLOTS[i + 1 :])
+        steps.append(normalizers.Replace(Regex(rf",(?=\d+{rest}$)"), SLOTS[i]))
     return normalizers.Sequence(steps + [normalizers.Replace(atom, symbol) for atom, symbol in ATOMS.items()])
 
 
@@ -39,7 +61,9 @@ def polytao_tokenizer(smiles: Iterable[str], *, pairs: int) -> Tokenizer:
     tokenizer.normalizer = _normaliser()
     # What stands before the slots (molecular weight, property values) is read digit by digit; `*` stands alone.
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\*|[\d.,-](?=[\d.,-]*ⓑ)"), behavior="isolated")
-    trainer = trainers.BpeTrainer(vocab_size=pairs, special_tokens=SPECIAL, show_progress=False, initial_alphabet=[*ALPHABET, *ATOMS.values()])
+    trainer = trainers.BpeTrainer(
+        vocab_size=pairs, special_tokens=SPECIAL, show_progress=False, initial_alphabet=[*ALPHABET, *ATOMS.values()]
+    )
     tokenizer.train_from_iterator(smiles, trainer)
     tokenizer.add_tokens([AddedToken(text, normalized=True, special=False) for text in slotted])
     tokenizer.decoder = decoders.Sequence([decoders.Replace(symbol, atom) for atom, symbol in ATOMS.items()] + [decoders.Fuse()])

@@ -14,7 +14,13 @@ ROOT = Path(__file__).parents[2]
 def cli(*arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_ADDRESS": ""}
     return subprocess.run(
-        [sys.executable, "-m", "campaigns.cli", *arguments], capture_output=True, text=True, cwd=folder or ROOT, timeout=280, env=environment, check=False
+        [sys.executable, "-m", "campaigns.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder or ROOT,
+        timeout=280,
+        env=environment,
+        check=False,
     )
 
 
@@ -31,11 +37,16 @@ BAD = {
     "unquoted star": (HEAD + "targets:\n  - {property: Tg, min: 300}\nstructure: {required: *CC*}\n", "x.yaml:5:", "quote"),
     "duplicate key": (HEAD + "name: y\ntargets:\n  - {property: Tg, min: 300}\n", "x.yaml:3:", "twice"),
     "impossible rings": (
-        HEAD + "targets:\n  - {property: Tg, min: 3}\nstructure: {descriptors: {RingCount: {max: 0}, NumAromaticRings: {min: 2}}}\n",
+        HEAD
+        + "targets:\n  - {property: Tg, min: 3}\nstructure: {descriptors: {RingCount: {max: 0}, NumAromaticRings: {min: 2}}}\n",
         "x.yaml:5:",
         "RingCount",
     ),
-    "no reference": (HEAD + "targets:\n  - {property: Tg, min: 3}\nnovelty: {reference: none-such.csv}\n", "x.yaml:5:", "does not exist"),
+    "no reference": (
+        HEAD + "targets:\n  - {property: Tg, min: 3}\nnovelty: {reference: none-such.csv}\n",
+        "x.yaml:5:",
+        "does not exist",
+    ),
 }
 
 
@@ -95,7 +106,9 @@ def test_help_and_config_errors_load_no_heavy_library(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for arguments in (["--help"], ["run", write(tmp_path / "x.yaml", HEAD)]):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
+        )
         assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -139,8 +152,13 @@ def test_a_finished_campaign_is_exported_reported_and_not_run_again(finished: Pa
 
 
 def test_local_and_ray_give_the_same_list(finished: Path, tmp_path: Path) -> None:
-    done = cli("run", str(finished / "campaign.yaml"), "-o", str(tmp_path / "again"), "--executor", "local", "--workers", "1", "--json")
+    done = cli(
+        "run", str(finished / "campaign.yaml"), "-o", str(tmp_path / "again"), "--executor", "local", "--workers", "1", "--json"
+    )
     assert done.returncode == 0, done.stderr
-    exports = [cli("export", str(folder), "-o", str(tmp_path / name)) for folder, name in ((finished, "a.csv"), (tmp_path / "again", "b.csv"))]
+    exports = [
+        cli("export", str(folder), "-o", str(tmp_path / name))
+        for folder, name in ((finished, "a.csv"), (tmp_path / "again", "b.csv"))
+    ]
     assert all(export.returncode == 0 for export in exports)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()

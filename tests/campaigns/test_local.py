@@ -35,7 +35,9 @@ def running(pid: int) -> bool:
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    driver = subprocess.Popen([sys.executable, tmp_path / "driver.py"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        [sys.executable, tmp_path / "driver.py"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert driver.stdout is not None
     pids = [int(pid) for pid in driver.stdout.readline().split()]
     assert pids

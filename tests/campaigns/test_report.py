@@ -56,7 +56,11 @@ def context() -> dict[str, Any]:
     return {
         "schema_version": 1,
         "name": "heat-resistant-film",
-        "verdict": {"met": True, "reason": "met", "sentence": "25 distinct novel candidates meet the spec with probability >= 0.6"},
+        "verdict": {
+            "met": True,
+            "reason": "met",
+            "sentence": "25 distinct novel candidates meet the spec with probability >= 0.6",
+        },
         "budget": {"rounds": 12, "rounds_limit": 20, "samples": 4608, "samples_limit": 20000, "hours": 1.73, "hours_limit": None},
         "passing": 25,
         "wanted": 25,
@@ -74,7 +78,13 @@ def context() -> dict[str, Any]:
         ],
         "candidates": [candidate(rank, psmiles) for rank, psmiles in enumerate(UNITS, 1)],
         "rounds": rounds,
-        "rejections": {"accepted": 2400, "known": 412, "structure:class:polyester": 611, "invalid:unparsable": 96, "too_similar": 120},
+        "rejections": {
+            "accepted": 2400,
+            "known": 412,
+            "structure:class:polyester": 611,
+            "invalid:unparsable": 96,
+            "too_similar": 120,
+        },
         "models": {"bundled:polytao": "sha256:5c1e" + 56 * "0", "bundled:polync": "sha256:77ab" + 56 * "1"},
         "versions": {"inverse-design": "0.1.0", "rdkit": "2026.9.1"},
         "seed": 7,
@@ -112,8 +122,12 @@ def test_the_report_is_whole_and_needs_nothing_from_elsewhere(context: dict[str,
     assert tags.open == []
     assert not {"script", "link", "iframe", "img", "object", "form", "base"} & set(tags.names)
     assert "default-src 'none'" in text
-    outside = [value for name, value in tags.attributes if name in {"href", "src", "action"} or (value and value.startswith("http"))]
-    assert all(value in {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://www.rdkit.org/xml"} for value in outside)
+    outside = [
+        value for name, value in tags.attributes if name in {"href", "src", "action"} or (value and value.startswith("http"))
+    ]
+    assert all(
+        value in {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://www.rdkit.org/xml"} for value in outside
+    )
     assert not any(name.startswith("on") for name, _ in tags.attributes)
     assert "url(" not in text
     assert "@import" not in text
@@ -121,7 +135,17 @@ def test_the_report_is_whole_and_needs_nothing_from_elsewhere(context: dict[str,
 
 def test_it_says_what_was_found(context: dict[str, Any]) -> None:
     text = render(context)
-    for words in ("Targets met", "25 distinct novel candidates", "Tg &gt;= 350 degC", "374", "346 to 402", "4,608", "of 20,000", "polyimide", "pass"):
+    for words in (
+        "Targets met",
+        "25 distinct novel candidates",
+        "Tg &gt;= 350 degC",
+        "374",
+        "346 to 402",
+        "4,608",
+        "of 20,000",
+        "polyimide",
+        "pass",
+    ):
         assert words in text, words
     assert text.count("passes</span>") == 3
     assert text.count("does not pass") == 2

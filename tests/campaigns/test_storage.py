@@ -29,7 +29,11 @@ MANIFEST: Row = {"spec": "5f2c", "seed": 7, "models": {}}
 
 def a_round(index: int) -> Round:
     samples = [{"sample": n, "prompt": "p", "seed": n, "text": f"*{'C' * n}*", "status": "syntax"} for n in range(4)]
-    return Round(index=index, facts={"strategy": f"step {index}"}, samples=[{name: row.get(name) for name in rounds.COLUMNS} for row in samples])
+    return Round(
+        index=index,
+        facts={"strategy": f"step {index}"},
+        samples=[{name: row.get(name) for name in rounds.COLUMNS} for row in samples],
+    )
 
 
 class PowerCutError(BaseException):
@@ -104,7 +108,9 @@ class FaultyDisk(Disk):
         if self.kind.startswith("drop") and self.count >= self.nth:
             contents = {path.stat().st_ino: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
             contents = {inode: self.synced.get(inode, b"") for inode in contents} | self.synced
-            for folder in (path for path in [self.folder, *self.folder.rglob("*")] if path.is_dir()):  # asked late: some are removed
+            for folder in (
+                path for path in [self.folder, *self.folder.rglob("*")] if path.is_dir()
+            ):  # asked late: some are removed
                 now = {path.name: path.stat().st_ino for path in folder.iterdir()}
                 kept = now if "names_last" in self.kind else self.names.get(folder, {})
                 for name in now.keys() | kept.keys():
@@ -139,7 +145,9 @@ KINDS = ["EIO", "ENOSPC", "EINTR", "torn", "drop", "drop names_last"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_operation_fails_the_committed_rounds_are_there(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_operation_fails_the_committed_rounds_are_there(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("campaigns.lease.Holder.dead", lambda _: True)  # each writer is this process, but ends without a word
     monkeypatch.setattr("campaigns.lease.Lease._beat", lambda _: None)  # its writes would come at chance moments
     encoded = {index: rounds.encode(a_round(index)) for index in range(3)}
@@ -168,7 +176,15 @@ def test_whatever_operation_fails_the_committed_rounds_are_there(tmp_path: Path,
                 assert ledger.shards(index, "generate") in ({}, {0: [{"text": "x"}]})
                 ledger.commit(a_round(index))
         left = sorted(path.name for path in folder.rglob("*") if path.is_file())
-        assert left == ["000000.parquet", "000001.parquet", "000002.parquet", "campaign.yaml", "manifest.json", "metrics.jsonl", "resolved.yaml"]
+        assert left == [
+            "000000.parquet",
+            "000001.parquet",
+            "000002.parquet",
+            "campaign.yaml",
+            "manifest.json",
+            "metrics.jsonl",
+            "resolved.yaml",
+        ]
         sound.restart()
         shutil.rmtree(folder)
     assert nth > 60
@@ -314,7 +330,9 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path, nursery: 
         assert not list(folder.rglob("*.tmp"))
 
 
-def test_a_writer_killed_while_it_creates_leaves_a_folder_that_can_be_used(tmp_path: Path, nursery: subprocess.Popen[str]) -> None:
+def test_a_writer_killed_while_it_creates_leaves_a_folder_that_can_be_used(
+    tmp_path: Path, nursery: subprocess.Popen[str]
+) -> None:
     for nth in range(1, 5):  # the lock, resolved.yaml, campaign.yaml, manifest.json
         folder = tmp_path / str(nth)
         assert len(list(born(nursery, folder, nth))) == 1

@@ -51,7 +51,9 @@ def test_examples_load_and_mean_what_they_say(name):
         }[name]
     )
     assert spec.structure.classes == (("polyimide",) if name == "high_tg" else ())
-    assert [(n, b.high) for n, b in spec.structure.descriptors.items()] == ([("NumAromaticRings", 0)] if name == "flexible" else [])
+    assert [(n, b.high) for n, b in spec.structure.descriptors.items()] == (
+        [("NumAromaticRings", 0)] if name == "flexible" else []
+    )
 
 
 def test_the_template_is_valid_explains_every_key_and_shows_the_defaults(write):
@@ -265,11 +267,15 @@ def test_numbers_that_are_text_come_with_the_way_out(write):
 
 def test_text_that_is_not_text_says_to_quote(write):
     assert said(write(SMALL.replace("name: a", "name: 12"))) == ["c.yaml:2:7: name: must be text, not 12; put it in quotes"]
-    assert said(write(SMALL + "structure: {required: [[C]]}\n")) == [f"c.yaml:5:24: structure.required.0: must be text, not ['C']; {QUOTE}"]
+    assert said(write(SMALL + "structure: {required: [[C]]}\n")) == [
+        f"c.yaml:5:24: structure.required.0: must be text, not ['C']; {QUOTE}"
+    ]
 
 
 def test_one_name_for_a_list_of_one_keeps_its_place(write):
-    assert said(write(SMALL + "structure:\n  class: polyimid\n"))[0].startswith("c.yaml:6:10: structure.class: unknown polymer class")
+    assert said(write(SMALL + "structure:\n  class: polyimid\n"))[0].startswith(
+        "c.yaml:6:10: structure.class: unknown polymer class"
+    )
 
 
 def test_missing_keys_stand_where_their_mapping_begins(write):
@@ -280,7 +286,9 @@ def test_missing_keys_stand_where_their_mapping_begins(write):
 
 
 def test_an_unknown_key_lists_what_is_known_when_nothing_is_near(write):
-    assert said(write(SMALL + "budget: {xyz: 1}\n")) == ["c.yaml:5:10: budget.xyz: unknown key 'xyz'; known: rounds, samples, hours"]
+    assert said(write(SMALL + "budget: {xyz: 1}\n")) == [
+        "c.yaml:5:10: budget.xyz: unknown key 'xyz'; known: rounds, samples, hours"
+    ]
     assert keys_at(()) == tuple(field.alias or name for name, field in CampaignSpec.model_fields.items())
     assert keys_at(("structure", "descriptors", "MolWt")) == ("min", "max")
     assert keys_at(("structure", "sa_score")) == ("max",)

@@ -75,7 +75,11 @@ def test_missing_tokenizer_is_named(published: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("config.json", "not the config of a T5"), ("model.safetensors", "not a safetensors file"), ("tokenizer.json", "not a tokenizer")],
+    [
+        ("config.json", "not the config of a T5"),
+        ("model.safetensors", "not a safetensors file"),
+        ("tokenizer.json", "not a tokenizer"),
+    ],
 )
 def test_corrupt_file_is_named(published: Path, tmp_path: Path, name: str, said: str) -> None:
     copy(published, tmp_path)

@@ -41,4 +41,6 @@ def test_real_vectors_are_left_alone() -> None:
 
 
 def test_broken_identities_are_named() -> None:
-    assert broken_identities((100, 7, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 2, 1, 2)) == ["NumAromaticRings = NumAromaticCarbocycles + NumAromaticHeterocycles"]
+    assert broken_identities((100, 7, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 2, 1, 2)) == [
+        "NumAromaticRings = NumAromaticCarbocycles + NumAromaticHeterocycles"
+    ]

@@ -154,7 +154,9 @@ def para_macrocycle(rings: int) -> str:
     "text",
     [
         para_macrocycle(24),
-        "C1(*)(*)" + "".join(f"N%{a}C(=O)c%{b}ccc(cc%{b}C%{a}=O)" for a, b in zip(range(10, 34), range(34, 58), strict=True)) + "O1",
+        "C1(*)(*)"
+        + "".join(f"N%{a}C(=O)c%{b}ccc(cc%{b}C%{a}=O)" for a, b in zip(range(10, 34), range(34, 58), strict=True))
+        + "O1",
     ],
 )
 def test_rings_that_take_exponential_time_are_refused_at_once(text: str) -> None:
@@ -187,7 +189,9 @@ def test_the_partition_is_that_of_ring_closure() -> None:
     rows = pq.read_table(DATA / "properties.parquet", columns=["psmiles", "psmiles_src", "key"]).to_pylist()
     texts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        texts[row["key"]] |= {text for text in (row["psmiles"], row["psmiles_src"]) if text and "=*" not in text and not text.startswith("*=")}
+        texts[row["key"]] |= {
+            text for text in (row["psmiles"], row["psmiles_src"]) if text and "=*" not in text and not text.startswith("*=")
+        }
     keys = random.Random(1).sample(sorted(name for name in texts if len(texts[name]) > 2), 150)
     found: dict[str, set[str]] = defaultdict(set)
     for name in keys:

@@ -123,7 +123,10 @@ def test_names_that_can_be_folders(name):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [(name, "cannot name a folder everywhere") for name in ("A", "a b", "a/b", "a\\b", "..", ".a", "-a", "a.", "a" * 65, "é", "a\n", "a:b")]
+    [
+        (name, "cannot name a folder everywhere")
+        for name in ("A", "a b", "a/b", "a\\b", "..", ".a", "-a", "a.", "a" * 65, "é", "a\n", "a:b")
+    ]
     + [(name, "reserved name on Windows") for name in ("con", "nul", "com1", "lpt9", "aux.txt")]
     + [("", "at least 1 character"), (5, "valid string")],
 )
@@ -139,7 +142,9 @@ def test_another_format_is_refused(version):
 
 
 def test_structure_takes_one_or_many():
-    parsed = structure(**{"class": "polyimide", "required": "[#6]C(=O)N", "forbidden": ["[F]", "Cl"], "elements": ["C", "N", "O"]})
+    parsed = structure(
+        **{"class": "polyimide", "required": "[#6]C(=O)N", "forbidden": ["[F]", "Cl"], "elements": ["C", "N", "O"]}
+    )
     assert parsed.classes == ("polyimide",)
     assert parsed.required == ("[#6]C(=O)N",)
     assert parsed.forbidden == ("[F]", "Cl")
@@ -313,14 +318,20 @@ specs = st.fixed_dictionaries(
         "structure": st.fixed_dictionaries(
             {},
             optional={
-                "required": st.lists(st.sampled_from(["[#6]", "*", "[!#1]", "C#N", "c1ccccc1", "[O;H1]", "[$([CX3]=O)]"]), unique=True),
+                "required": st.lists(
+                    st.sampled_from(["[#6]", "*", "[!#1]", "C#N", "c1ccccc1", "[O;H1]", "[$([CX3]=O)]"]), unique=True
+                ),
                 "elements": st.lists(st.sampled_from(["C", "N", "O", "Si"]), unique=True),
-                "descriptors": st.dictionaries(st.sampled_from(NAMES[:4]), st.builds(lambda low: {"min": low}, st.integers(0, 3))),
+                "descriptors": st.dictionaries(
+                    st.sampled_from(NAMES[:4]), st.builds(lambda low: {"min": low}, st.integers(0, 3))
+                ),
                 "sa_score": st.one_of(st.none(), st.builds(lambda high: {"max": high}, st.floats(1.01, 10))),
                 "alerts": st.booleans(),
             },
         ),
-        "novelty": st.fixed_dictionaries({"max_similarity": st.floats(0, 1)}, optional={"reference": st.sampled_from(["none", "bundled"])}),
+        "novelty": st.fixed_dictionaries(
+            {"max_similarity": st.floats(0, 1)}, optional={"reference": st.sampled_from(["none", "bundled"])}
+        ),
         "surrogates": st.lists(st.text("abcdefgh:*'\"#-{}[]?!é ", min_size=1, max_size=12), min_size=1, max_size=3, unique=True),
         "confidence": st.floats(0.01, 0.99),
         "budget": st.fixed_dictionaries(

@@ -30,7 +30,7 @@ def tg(vectors: np.ndarray) -> np.ndarray:
     return 45.0 * vectors[:, 9] - 8.0 * vectors[:, 13] + 6.0 * vectors[:, 3]
 
 
-def history(requested: np.ndarray, threshold: float, noise: int = 0, accepted: bool = True) -> History:
+def history(requested: np.ndarray, threshold: float, accepted: bool = True) -> History:
     rng = np.random.default_rng(1)
     mean = tg(requested) + rng.normal(0, 5, len(requested))
     std = np.full(len(mean), 10.0)

@@ -84,8 +84,17 @@ def test_top_k_and_top_p_leave_the_tail_out() -> None:
     with torch.inference_mode():
         logits = ours(source[:1], torch.zeros(1, 1, dtype=torch.long), mask[:1])[0, 0] / 20
     best = set(logits.topk(3).indices.tolist())
-    few = sample(ours, source[:1], mask[:1], [0] * 300, list(range(300)), Sampling(temperature=20.0, top_k=3, top_p=1.0, max_new_tokens=1))
+    few = sample(
+        ours, source[:1], mask[:1], [0] * 300, list(range(300)), Sampling(temperature=20.0, top_k=3, top_p=1.0, max_new_tokens=1)
+    )
     assert {text[0] if text else 1 for text in few} == best
     nucleus = float(logits.softmax(-1).max()) * 0.99
-    one = sample(ours, source[:1], mask[:1], [0] * 50, list(range(50)), Sampling(temperature=20.0, top_k=300, top_p=nucleus, max_new_tokens=1))
+    one = sample(
+        ours,
+        source[:1],
+        mask[:1],
+        [0] * 50,
+        list(range(50)),
+        Sampling(temperature=20.0, top_k=300, top_p=nucleus, max_new_tokens=1),
+    )
     assert {text[0] if text else 1 for text in one} == {int(logits.argmax())}

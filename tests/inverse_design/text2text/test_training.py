@@ -5,7 +5,17 @@ import torch
 from torch.nn import functional as F
 
 from inverse_design.text2text.t5 import T5, T5Config
-from inverse_design.text2text.training import Pairs, Schedule, by_length, draw, load_pairs, new_model, orthogonal, save_pairs, train
+from inverse_design.text2text.training import (
+    Pairs,
+    Schedule,
+    by_length,
+    draw,
+    load_pairs,
+    new_model,
+    orthogonal,
+    save_pairs,
+    train,
+)
 
 CONFIG = T5Config(vocab_size=20, d_model=32, d_kv=8, d_ff=64, num_layers=1, num_decoder_layers=1, num_heads=2)
 SCHEDULE = Schedule(steps=40, tokens=96, accumulate=2, muon=0.02, adam=0.01, warmup=5, save_every=20)

@@ -2,7 +2,15 @@ import pytest
 
 from inverse_design.text2text.vocabulary import SLOTS, polytao_tokenizer
 
-CORPUS = ["*CC(*)c1ccccc1", "*CC(*)(C)C(=O)OC", "*c1ccc(Oc2ccc(*)cc2)cc1", "*C(Cl)C*", "*CC(*)Br", "*O[Si](*)(C)C", "*c1cc[nH]c1*"] * 5
+CORPUS = [
+    "*CC(*)c1ccccc1",
+    "*CC(*)(C)C(=O)OC",
+    "*c1ccc(Oc2ccc(*)cc2)cc1",
+    "*C(Cl)C*",
+    "*CC(*)Br",
+    "*O[Si](*)(C)C",
+    "*c1cc[nH]c1*",
+] * 5
 
 
 @pytest.fixture(scope="module")
