@@ -50,6 +50,11 @@ class Candidate:
         """Probability that it meets every target."""
         return math.exp(self.log_feasibility)
 
+    @property
+    def in_domain(self) -> bool:
+        """Whether every target was predicted by a model that knows repeat units like this one."""
+        return all(answer.in_domain for answer in self.predictions.values())
+
 
 class State:
     """Everything recomputed from the rounds: `for record in ledger.rounds(): state.add(record)`."""
@@ -95,7 +100,8 @@ class State:
         columns["requested"].append([int(number) for number in row["prompt"].split(",")[-15:]])
         columns["realised"].append(row["descriptors"] or [-1] * 15)
         columns["round"].append(round_index)
-        columns["accepted"].append(accepted)
+        # Where surrogates cannot be trusted, there is nothing to gain for the acquisition either.
+        columns["accepted"].append(combined is not None and all(answer.in_domain for answer in combined.values()))
         columns["log_feasibility"].append(feasibility)
         self._scores.append(combined or {})
         self.reasons["accepted" if accepted and combined is not None else "no_answer" if accepted else row["status"]] += 1
@@ -140,8 +146,8 @@ class State:
         return combined
 
     def passes(self, candidate: Candidate) -> bool:
-        """Whether a candidate meets every target with the confidence the spec asks for."""
-        return candidate.probability >= self.spec.confidence
+        """Whether a candidate meets every target with the confidence the spec asks for, as told by models in their domain."""
+        return candidate.in_domain and candidate.probability >= self.spec.confidence
 
     def passing(self) -> list[Candidate]:
         """Return the candidates that pass, in the order they were found."""

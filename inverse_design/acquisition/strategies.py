@@ -30,7 +30,7 @@ ENOUGH = 24
 class History:
     """All samples so far, as arrays over samples in address order.
 
-    requested, realised: (n, 15), realised is -1 for an invalid sample; round: (n,); accepted: (n,) passed every gate and was new;
+    requested, realised: (n, 15), realised is -1 for an invalid sample; round: (n,); accepted: (n,) new, past every gate, in domain;
     mean, std: property -> (n,), NaN where not scored; log_feasibility: (n,) joint, -inf where not scored.
     """
 
