@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surrogates.authors_protocol import authors_protocol
+from surrogates.baseline import features, forest
 from surrogates.calibration import Z80
 from surrogates.evaluation import Errors
-from surrogates.observations import features
 from surrogates.polyscreen import OTHERS, POLYIMIDES, PolyScreen
-from surrogates.train_polync import forest
 from surrogates.train_polyscreen import Floats, Rows, Table, read_table
 
 # Differential scanning calorimetry by the authors of polyScreen, degC.

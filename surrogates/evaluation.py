@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from inverse_design.properties import PROPERTIES
 from inverse_design.split import WELL_KNOWN
+from surrogates.baseline import baseline, features
 from surrogates.calibration import Z80, Calibration
 from surrogates.neighbours import Neighbours, fingerprints
-from surrogates.observations import CALIBRATION, TEST, TRAIN, Observations, Unit, columns, features, read_observations
+from surrogates.observations import CALIBRATION, TEST, TRAIN, Observations, Unit, columns, read_observations
 from surrogates.polync import PolyNC
-from surrogates.train_polync import forest
 
 WORTH_OFFERING = 0.5
 """Held-out R2 from which a property is answered by default."""
@@ -118,10 +118,3 @@ def evaluate_polync(data: Path, folder: Path, out: Callable[[str], None]) -> dic
         tg = answer["Tg"]
         out(f"| {name} | {literature} | no answer | |" if tg is None else f"| {name} | {literature} | {tg.mean:.0f} | {tg.std:.0f} |")
     return table
-
-
-def baseline(units: dict[str, Unit], rows: Observations, asked: list[str], x: dict[str, NDArray[np.float32]]) -> _Floats:
-    """Return what extra trees, fitted on the training part, say of `asked`; x: features of every repeat unit."""
-    train = [i for i, text in enumerate(rows.units) if units[text].part == TRAIN and not rows.conflict[i]]
-    model = forest(1).fit(np.stack([x[rows.units[i]] for i in train]), rows.values[train])
-    return np.asarray(model.predict(np.stack([x[text] for text in asked])), dtype=np.float64)

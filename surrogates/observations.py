@@ -11,15 +11,12 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rdkit import Chem
-from rdkit.Chem import rdFingerprintGenerator
 
-from inverse_design.descriptors import realised
 from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.split import calibration, held_out, key
 
 TRAIN, CALIBRATION, TEST = 0, 1, 2
-_COUNTS = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +77,6 @@ def read_observations(data: Path) -> tuple[dict[str, Unit], dict[str, Observatio
         )
         for column, values in found.items()
     }
-
-
-def features(mols: list[Chem.Mol]) -> NDArray[np.float32]:
-    """Return counts of 1,024 Morgan environments and the 15 descriptors; shape (n, 1039)."""
-    return np.stack([np.concatenate([_COUNTS.GetCountFingerprintAsNumPy(mol), realised(mol)]).astype(np.float32) for mol in mols])
 
 
 def columns() -> dict[str, str]:
