@@ -253,12 +253,13 @@ def train(
     data: Data,
     work: Annotated[Path | None, typer.Option("--work", help="Folder for checkpoints; default training/MODEL.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps in all; default: as shipped.")] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Processor threads.")] = 1,
+    start: Annotated[Path | None, typer.Option("--start", help="Model folder to begin with (polytao).")] = None,
 ) -> None:
     """Train a bundled model from the polymer data; the same command continues an interrupted run."""
     from campaigns.training import train_model
 
-    train_model(model.value, data, work or Path("training") / model.value, steps, threads, lambda line: print(line, flush=True))
+    train_model(model.value, data, work or Path("training") / model.value, steps, threads, start, lambda line: print(line, flush=True))
 
 
 @app.command()

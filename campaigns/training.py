@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.models import GENERATORS, SURROGATES
-from inverse_design.errors import ModelError
+from inverse_design.errors import ModelError, SpecError
 
 Say = Callable[[str], None]
 
@@ -18,13 +18,17 @@ def _existing(data: Path) -> Path:
     return data
 
 
-def train_model(model: str, data: Path, work: Path, steps: int | None, threads: int, say: Say) -> None:
-    """Train `model` in `work`; ModelError where the data is not in `data`."""
+def train_model(model: str, data: Path, work: Path, steps: int | None, threads: int, start: Path | None, say: Say) -> None:
+    """Train `model` in `work`; ModelError where the data is not in `data`, SpecError for an option that is not the model's."""
     _existing(data)
+    if start is not None and model != "polytao":
+        raise SpecError("--start: only polytao can begin with the weights of another run")
+    if steps is not None and model == "polyscreen":
+        raise SpecError("--steps: polyscreen stops by itself, on a fold left out")
     if model == "polytao":
         from generators.train import SHIPPED, train_polytao
 
-        train_polytao(data, work, SHIPPED if steps is None else SHIPPED.lasting(steps), threads, say)
+        train_polytao(data, work, SHIPPED if steps is None else SHIPPED.lasting(steps), threads, say, start)
     elif model == "polync":
         from surrogates.train_polync import SHIPPED as ASKED
         from surrogates.train_polync import train_polync

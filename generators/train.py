@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,17 +38,27 @@ def network(vocabulary: int) -> T5Config:
     )
 
 
-def train_polytao(data: Path, work: Path, schedule: Schedule, threads: int, say: Callable[[str], None]) -> None:
-    """Train in `work` from the structures in `data`; the same call continues an interrupted run to the step."""
+def train_polytao(
+    data: Path, work: Path, schedule: Schedule, threads: int, say: Callable[[str], None], start: Path | None = None
+) -> None:
+    """Train in `work` from the structures in `data`; the same call continues an interrupted run to the step.
+
+    start: a model folder whose tokenizer and weights a new run begins with; fresh ones otherwise.
+    """
     torch.set_num_threads(threads)
     work.mkdir(parents=True, exist_ok=True)
     corpus = work / "corpus.parquet"
     if not corpus.exists():
         say("preparing the corpus")
         prepare(data, corpus, max(2, threads))
+    if start is not None and not (work / "tokenizer.json").exists():
+        shutil.copyfile(start / "tokenizer.json", work / "tokenizer.json")
     vocabulary, groups = _tokenised(work, corpus, say)
     config = network(vocabulary)
-    train(new_model(config, schedule.seed), groups, schedule, work, say)
+    model = new_model(config, schedule.seed)
+    if start is not None:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(start / "model.safetensors").items()})
+    train(model, groups, schedule, work, say)
     export(work, config)
 
 
