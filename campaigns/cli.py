@@ -267,13 +267,14 @@ def evaluate(
     model: Annotated[BundledModel, typer.Argument(help="Which model.")],
     data: Data,
     weights: Annotated[Path | None, typer.Option("--weights", help="Model folder; default: the bundled one.")] = None,
+    work: Annotated[Path | None, typer.Option("--work", help="Run polyScreen's published protocol too, in this folder.")] = None,
     json_: AsJson = False,
 ) -> None:
     """Print a model's figures on repeat units held out of its training."""
     from campaigns.training import evaluate_model
 
     figures: dict[str, Any] = evaluate_model(
-        model.value, data, weights, lambda line: print(line, file=sys.stderr if json_ else sys.stdout, flush=True)
+        model.value, data, weights, work, lambda line: print(line, file=sys.stderr if json_ else sys.stdout, flush=True)
     )
     if json_:
         print(json.dumps(figures, allow_nan=False))

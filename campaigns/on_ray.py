@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -57,6 +59,7 @@ class RayExecutor:
                 _join(address)
             else:
                 _start(workers)
+            _signals_to_python()
 
     def run(self, worker: WorkerSpec, shards: Mapping[int, list[Row]]) -> Iterator[tuple[int, list[Row]]]:
         """Yield (shard index, rows) as shards finish, each once. Raises what a worker raises; ModelError if one is lost 4 times."""
@@ -68,6 +71,9 @@ class RayExecutor:
             yield from dispatch(worker, shards, self._seats[key], _wait, depth=2, patience=self._patience)
         except (exceptions.RayError, ConnectionError) as error:
             raise Interrupted(f"The Ray cluster is gone ({_first_line(error)}). Every finished shard is kept: resume.") from error
+        except (SystemError, SystemExit) as error:
+            # Ray's compiled code turns what a signal handler raises into one of these.
+            raise Interrupted("stopped by a signal; every finished shard is kept: inverse-design resume DIR") from error
 
     def close(self) -> None:
         """End the actors, and what this executor started."""
@@ -125,6 +131,13 @@ class ActorSeat:
         if self.actor is not None:
             ray.kill(self.actor)
             self.actor = None
+
+
+def _signals_to_python() -> None:
+    """Put Python's signal handlers back on top: Ray's own end the process at once, without a word to anybody."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.getsignal(number))
 
 
 def _wait(seats: list[ActorSeat], timeout: float) -> list[ActorSeat]:

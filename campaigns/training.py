@@ -40,9 +40,11 @@ def train_model(model: str, data: Path, work: Path, steps: int | None, threads: 
         train_polyscreen(data, work, threads, say)
 
 
-def evaluate_model(model: str, data: Path, weights: Path | None, say: Say) -> dict[str, Any]:
-    """Print and return the held-out figures of `model`."""
+def evaluate_model(model: str, data: Path, weights: Path | None, work: Path | None, say: Say) -> dict[str, Any]:
+    """Print and return the held-out figures of `model`; with `work`, those of the protocol of polyScreen's authors too."""
     _existing(data)
+    if work is not None and model != "polyscreen":
+        raise SpecError("--work: only polyscreen has a protocol that trains networks of its own")
     folder = weights or (GENERATORS | SURROGATES)[f"bundled:{model}"]
     if model == "polytao":
         from generators.evaluate import evaluate_polytao
@@ -54,4 +56,4 @@ def evaluate_model(model: str, data: Path, weights: Path | None, say: Say) -> di
         return evaluate_polync(data, folder, say)
     from surrogates.evaluate_polyscreen import evaluate_polyscreen
 
-    return evaluate_polyscreen(data, folder, say)
+    return evaluate_polyscreen(data, folder, say, work)
