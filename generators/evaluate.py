@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from inverse_design.seeds import seed
 from inverse_design.split import held_out, key
 
 PROMPTS = 5000
+PLAIN = 1000
 BATCH = 128
 
 
@@ -84,13 +86,14 @@ def evaluate_polytao(data: Path, folder: Path, say: Callable[[str], None], count
     moved = moves(np.array(mixed[:: max(1, len(mixed) // 1000)]), 1000, np.random.default_rng(3))
     figures = {
         "held out": adherence(model, mixed),
+        "held out, plain decoding": adherence(replace(model, guide=None), mixed[:: max(1, len(mixed) // PLAIN)][:PLAIN]),
         "known, held out": adherence(model, known),
         "moved by 1 or 2": adherence(model, [tuple(map(int, row)) for row in moved]),
     }
-    say(f"{'prompts':18} {'n':>6} {'valid':>7} {'2 stars':>8} {'distinct':>9} {'exact':>7} {'mean R2':>8}")
+    say(f"{'prompts':24} {'n':>6} {'valid':>7} {'2 stars':>8} {'distinct':>9} {'exact':>7} {'mean R2':>8}")
     for name, row in figures.items():
         say(
-            f"{name:18} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}"
+            f"{name:24} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}"
         )
     say("R2 per descriptor, held-out prompts")
     for name, value in figures["held out"]["r2"].items():

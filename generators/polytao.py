@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,27 +13,38 @@ from torch import Tensor
 
 from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
 from inverse_design.text2text.sampling import Sampling, sample
+from inverse_design.text2text.syntax import SmilesGuide
 
 _LEAKED = re.compile(r"<pad>|<s>|</s>|\[PAD\]|<unk>|<extra_id_\d+>|\s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolyTAO:
-    """A loaded generator (protocol `Generator`)."""
+    """A loaded generator (protocol `Generator`). guide: keeps its texts to the syntax of repeat units."""
 
     checkpoint: Checkpoint
     sampling: Sampling = field(default_factory=Sampling)
+    guide: SmilesGuide | None = None
 
     @classmethod
     def load(cls, folder: Path, sampling: Sampling | None = None) -> PolyTAO:
-        """Read a checkpoint folder; ModelError where it is missing or corrupt."""
-        return cls(checkpoint=load_checkpoint(folder), sampling=sampling or Sampling())
+        """Read a checkpoint folder; ModelError where it is missing or corrupt.
+
+        Texts are guided where its config.json has `smiles_syntax` true; published checkpoints decode as their authors do.
+        """
+        checkpoint = load_checkpoint(folder)
+        guide = None
+        if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("smiles_syntax") is True:
+            pieces = [checkpoint.decode([token]) for token in range(checkpoint.config.vocab_size)]
+            guide = SmilesGuide(pieces, checkpoint.config.eos_token_id)
+        return cls(checkpoint=checkpoint, sampling=sampling or Sampling(), guide=guide)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
         """Return one text per seed for each prompt; a text depends on its prompt and its seed alone."""
         source, mask = pad(self.checkpoint.encode(prompts), self.checkpoint.config.pad_token_id)
         owner = [row for row, own in enumerate(seeds) for _ in own]
-        ids = sample(self.checkpoint.model, source, mask, owner, [seed for own in seeds for seed in own], self.sampling)
+        each = [seed for own in seeds for seed in own]
+        ids = sample(self.checkpoint.model, source, mask, owner, each, self.sampling, self.guide)
         texts = iter([_LEAKED.sub("", self.checkpoint.decode(row)) for row in ids])
         return [[next(texts) for _ in own] for own in seeds]
 

@@ -92,4 +92,5 @@ def export(work: Path, config: T5Config) -> None:
         if name.startswith("model.")
     }
     save_file(tensors, work / "model.safetensors", {"format": "pt"})
-    (work / "config.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
+    settings = {**config.to_dict(), "smiles_syntax": True}  # tokens are pieces of SMILES: decoding may be guided
+    (work / "config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
