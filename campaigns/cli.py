@@ -259,7 +259,9 @@ def train(
     """Train a bundled model from the polymer data; the same command continues an interrupted run."""
     from campaigns.training import train_model
 
-    train_model(model.value, data, work or Path("training") / model.value, steps, threads, start, lambda line: print(line, flush=True))
+    train_model(
+        model.value, data, work or Path("training") / model.value, steps, threads, start, lambda line: print(line, flush=True)
+    )
 
 
 @app.command()

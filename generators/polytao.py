@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -32,12 +32,13 @@ class PolyTAO:
 
         Texts are guided where its config.json has `smiles_syntax` true; published checkpoints decode as their authors do.
         """
-        checkpoint = load_checkpoint(folder)
-        guide = None
-        if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("smiles_syntax") is True:
+        checkpoint, sampling, guide = load_checkpoint(folder), sampling or Sampling(), None
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if settings.get("smiles_syntax") is True:
             pieces = [checkpoint.decode([token]) for token in range(checkpoint.config.vocab_size)]
             guide = SmilesGuide(pieces, checkpoint.config.eos_token_id)
-        return cls(checkpoint=checkpoint, sampling=sampling or Sampling(), guide=guide)
+        longest = min(sampling.max_new_tokens, int(settings.get("max_new_tokens", sampling.max_new_tokens)))
+        return cls(checkpoint=checkpoint, sampling=replace(sampling, max_new_tokens=longest), guide=guide)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
         """Return one text per seed for each prompt; a text depends on its prompt and its seed alone."""

@@ -92,5 +92,5 @@ def export(work: Path, config: T5Config) -> None:
         if name.startswith("model.")
     }
     save_file(tensors, work / "model.safetensors", {"format": "pt"})
-    settings = {**config.to_dict(), "smiles_syntax": True}  # tokens are pieces of SMILES: decoding may be guided
+    settings = {**config.to_dict(), "smiles_syntax": True, "max_new_tokens": 2 * LONGEST}  # read by generators.polytao
     (work / "config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")

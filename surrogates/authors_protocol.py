@@ -50,7 +50,11 @@ def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str
     grouped = take(table, np.concatenate([theirs, extra]), np.concatenate([table.authors[theirs], table.tg[extra]]))
     rows, values = observations(table, data)
     observed = take(table, np.concatenate([rows, extra]), np.concatenate([values, table.tg[extra]]))
-    ways = {"shipped": (grouped, len(theirs), starts), "observations": (observed, len(rows), starts), "alone": (grouped, len(theirs), [])}
+    ways = {
+        "shipped": (grouped, len(theirs), starts),
+        "observations": (observed, len(rows), starts),
+        "alone": (grouped, len(theirs), []),
+    }
     results: dict[str, dict[str, tuple[float, float]]] = {}
     for name, (part, own, begin) in ways.items():
         found = []

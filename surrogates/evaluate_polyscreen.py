@@ -21,7 +21,10 @@ from surrogates.train_polyscreen import Floats, Rows, Table, read_table
 # Differential scanning calorimetry by the authors of polyScreen, degC.
 MEASURED: Final = {
     "PMDA/ODA (Kapton)": ("*N1C(=O)c2cc3c(cc2C1=O)C(=O)N(c1ccc(Oc2ccc(*)cc2)cc1)C3=O", 360),
-    "6FDA/TFMB": ("*c1ccc(-c2ccc(N3C(=O)c4ccc(C(c5ccc6c(c5)C(=O)N(*)C6=O)(C(F)(F)F)C(F)(F)F)cc4C3=O)cc2C(F)(F)F)c(C(F)(F)F)c1", 329),
+    "6FDA/TFMB": (
+        "*c1ccc(-c2ccc(N3C(=O)c4ccc(C(c5ccc6c(c5)C(=O)N(*)C6=O)(C(F)(F)F)C(F)(F)F)cc4C3=O)cc2C(F)(F)F)c(C(F)(F)F)c1",
+        329,
+    ),
 }
 
 WAYS: Final = {
@@ -39,7 +42,9 @@ def evaluate_polyscreen(data: Path, folder: Path, out: Callable[[str], None], wo
     """
     model, table = PolyScreen.load(folder), read_table(data)
     result: dict[str, Any] = {}
-    out("| held-out repeat units | n | R2 | MAE | RMSE | extra trees R2 | MAE | 80 % coverage by third | in domain, MAE | out of domain, MAE |")
+    out(
+        "| held-out repeat units | n | R2 | MAE | RMSE | extra trees R2 | MAE | 80 % coverage by third | in domain, MAE | out of domain, MAE |"
+    )
     out("|---|---|---|---|---|---|---|---|---|---|")
     train = np.flatnonzero(~table.held_out & ~table.calibration)
     for kind, mask in ((POLYIMIDES, table.polyimide), (OTHERS, ~table.polyimide)):
@@ -69,7 +74,9 @@ def evaluate_polyscreen(data: Path, folder: Path, out: Callable[[str], None], wo
             out(f"| {name} | {measured} | {answer.mean:.0f} | {answer.std:.0f} | {'yes' if answer.in_domain else 'no'} |")
     out("")
     result["per_second"] = _speed(model, table)
-    out(f"{result['per_second']:.0f} repeat units a second, from text to calibrated answer, with {len(model.networks[POLYIMIDES])} members")
+    out(
+        f"{result['per_second']:.0f} repeat units a second, from text to calibrated answer, with {len(model.networks[POLYIMIDES])} members"
+    )
     if work is not None:
         out("")
         result["protocol"] = authors_protocol(table, data, work, out)

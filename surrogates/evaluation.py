@@ -70,7 +70,9 @@ def calibrate_polync(data: Path, folder: Path) -> None:
     (folder / "calibration.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
 
 
-def answers(model: PolyNC, name: str, rows: Observations, units: dict[str, Unit], part: int) -> tuple[list[str], _Floats, _Floats]:
+def answers(
+    model: PolyNC, name: str, rows: Observations, units: dict[str, Unit], part: int
+) -> tuple[list[str], _Floats, _Floats]:
     """Return (repeat units, uncalibrated answers, true values) of one part of the split, without those not answered."""
     chosen = [i for i, text in enumerate(rows.units) if units[text].part == part]
     means = [answer[name] for answer in model.means([rows.units[i] for i in chosen], [name])]
@@ -87,7 +89,9 @@ def evaluate_polync(data: Path, folder: Path, out: Callable[[str], None]) -> dic
     model = PolyNC.load(folder)
     x = dict(zip(units, features([unit.mol for unit in units.values()]), strict=True))
     table: dict[str, dict[str, float]] = {}
-    out("| property | n | R2 | MAE | RMSE | extra trees R2 | MAE | RMSE | 80 % coverage by third | share out of domain, its MAE | offered |")
+    out(
+        "| property | n | R2 | MAE | RMSE | extra trees R2 | MAE | RMSE | 80 % coverage by third | share out of domain, its MAE | offered |"
+    )
     out("|---|---|---|---|---|---|---|---|---|---|---|")
     for column, rows in observations.items():
         if column not in columns():
@@ -109,12 +113,23 @@ def evaluate_polync(data: Path, folder: Path, out: Callable[[str], None]) -> dic
             f"| {name} | {mine.n} | {mine.r2:.3f} | {mine.mae:.3g} | {mine.rmse:.3g} | {base.r2:.3f} | {base.mae:.3g} | {base.rmse:.3g} "
             f"| {' / '.join(f'{part:.0%}' for part in parts)} | {far} | {'yes' if name in model.properties else 'no'} |"
         )
-        table[name] = {"n": mine.n, "r2": mine.r2, "mae": mine.mae, "rmse": mine.rmse, "baseline_r2": base.r2, "coverage": float(covered.mean())}
+        table[name] = {
+            "n": mine.n,
+            "r2": mine.r2,
+            "mae": mine.mae,
+            "rmse": mine.rmse,
+            "baseline_r2": base.r2,
+            "coverage": float(covered.mean()),
+        }
         table[name]["unanswered"] = len(chosen) - len(pairs)
     out("")
     out("| polymer | Tg in the literature, degC | PolyNC | std |")
     out("|---|---|---|---|")
     for (name, literature), answer in zip(WELL_KNOWN.values(), model.predict(list(WELL_KNOWN), ["Tg"]), strict=True):
         tg = answer["Tg"]
-        out(f"| {name} | {literature} | no answer | |" if tg is None else f"| {name} | {literature} | {tg.mean:.0f} | {tg.std:.0f} |")
+        out(
+            f"| {name} | {literature} | no answer | |"
+            if tg is None
+            else f"| {name} | {literature} | {tg.mean:.0f} | {tg.std:.0f} |"
+        )
     return table

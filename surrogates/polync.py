@@ -86,7 +86,13 @@ class PolyNC:
         checkpoint = load_checkpoint(folder)
         path = folder / "calibration.json"
         if not path.exists():
-            return cls(checkpoint, {name: Calibration.constant(width) for name, width in PUBLISHED.items()}, tuple(PUBLISHED), None, count)
+            return cls(
+                checkpoint,
+                {name: Calibration.constant(width) for name, width in PUBLISHED.items()},
+                tuple(PUBLISHED),
+                None,
+                count,
+            )
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             calibrations = {name: Calibration.from_dict(values) for name, values in stored["properties"].items()}
@@ -94,7 +100,9 @@ class PolyNC:
             one_token = bool(stored["one_token"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: not a calibration ({error!r}); copy the model folder again") from error
-        return cls(checkpoint, calibrations, offered, Neighbours.load(folder / "neighbours.safetensors"), count, one_token=one_token)
+        return cls(
+            checkpoint, calibrations, offered, Neighbours.load(folder / "neighbours.safetensors"), count, one_token=one_token
+        )
 
     def predict(self, psmiles: Sequence[str], properties: Sequence[str]) -> list[dict[str, Prediction | None]]:
         """Return, per repeat unit, a calibrated answer for each named property, or None where there is no valid one.
@@ -144,7 +152,9 @@ class PolyNC:
     def expect(self, questions: Sequence[str], item: Property) -> list[float | None]:
         """Return the mean over the answers of one token in the property's physical range, None where most chances lie elsewhere."""
         model, decode = self.checkpoint.model, self.checkpoint.decode
-        read = {token: value for token in range(model.config.vocab_size) if (value := read_answer(decode([token]), item)) is not None}
+        read = {
+            token: value for token in range(model.config.vocab_size) if (value := read_answer(decode([token]), item)) is not None
+        }
         tokens, values = torch.tensor(list(read), dtype=torch.long), torch.tensor(list(read.values()))
         means: list[float | None] = [None] * len(questions)
         if not read:

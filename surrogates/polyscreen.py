@@ -147,7 +147,9 @@ def _imide() -> Chem.Mol:
     return Chem.MolFromSmarts("[#6X3](=O)~[#7X3]~[#6X3]=O")
 
 
-def save(folder: Path, tensors: Mapping[str, torch.Tensor], calibrations: Mapping[str, Calibration], **config: float | str) -> None:
+def save(
+    folder: Path, tensors: Mapping[str, torch.Tensor], calibrations: Mapping[str, Calibration], **config: float | str
+) -> None:
     """Write model.safetensors, config.json with its SHA-256, and calibration.json; `config` is members, width, dense, mean,
     scale, factor and frame."""
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
@@ -161,7 +163,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; a model folder holds config.json, model.safetensors and calibration.json") from None
+        raise ModelError(
+            f"{path}: no such file; a model folder holds config.json, model.safetensors and calibration.json"
+        ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not JSON ({error}); copy the model folder again") from error
     if not isinstance(values, dict):
@@ -177,7 +181,10 @@ def networks(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], kin
     members = []
     for member in range(int(config["members"])):
         network = PolyScreenNetwork(width=int(config["width"]), dense=int(config["dense"]), factor=float(config["factor"]))
-        names = {name: f"{member}.{name}" if name.startswith(CONVOLUTIONS) else f"{member}.{kind}.{name}" for name in network.state_dict()}
+        names = {
+            name: f"{member}.{name}" if name.startswith(CONVOLUTIONS) else f"{member}.{kind}.{name}"
+            for name in network.state_dict()
+        }
         network.load_state_dict({name: tensors[stored].float() for name, stored in names.items()})
         members.append(network.eval())
     return members

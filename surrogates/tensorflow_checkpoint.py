@@ -38,14 +38,20 @@ def read_checkpoint(prefix: Path) -> dict[str, Tensor]:
     try:
         stored, content = index.read_bytes(), data.read_bytes()
     except FileNotFoundError as error:
-        raise ModelError(f"{error.filename}: no such file; a TensorFlow 2 checkpoint is a pair of .index and .data files") from error
+        raise ModelError(
+            f"{error.filename}: no such file; a TensorFlow 2 checkpoint is a pair of .index and .data files"
+        ) from error
     try:
         found = {}
         for name, value in _table(stored):
             entry = _fields(value)
             if not name.endswith(_SUFFIX) or entry.get(1) != [_FLOAT]:
                 continue
-            shape = [_number(_fields(dim), 1) for dim in _fields(_bytes(entry, 2)).get(2, []) if isinstance(dim, bytes)] if 2 in entry else []
+            shape = (
+                [_number(_fields(dim), 1) for dim in _fields(_bytes(entry, 2)).get(2, []) if isinstance(dim, bytes)]
+                if 2 in entry
+                else []
+            )
             start, size = _number(entry, 4), _number(entry, 5)
             found[name.removesuffix(_SUFFIX)] = np.frombuffer(content[start : start + size], dtype="<f4").reshape(shape).copy()
     except (IndexError, ValueError, struct.error, UnicodeDecodeError) as error:
@@ -139,7 +145,9 @@ def polyscreen_network(prefix: Path) -> PolyScreenNetwork:
     found = read_checkpoint(prefix)
     try:
         state = {
-            f"{name}.{kind}": torch.from_numpy(np.stack([found[f"model/graph_convs/{layer}/{stored}{i}"] for i in range(MATRICES)]))
+            f"{name}.{kind}": torch.from_numpy(
+                np.stack([found[f"model/graph_convs/{layer}/{stored}{i}"] for i in range(MATRICES)])
+            )
             for layer, name in enumerate(("first", "second"))
             for kind, stored in (("weight", "kernel"), ("bias", "bias"))
         }
@@ -160,7 +168,9 @@ def convert_polyscreen(prefix: Path, folder: Path) -> None:
     """
     state = polyscreen_network(prefix).state_dict()
     shared = {f"0.{name}": value for name, value in state.items() if name.startswith(CONVOLUTIONS)}
-    heads = {f"0.{kind}.{name}": value.clone() for kind in KINDS for name, value in state.items() if not name.startswith(CONVOLUTIONS)}
+    heads = {
+        f"0.{kind}.{name}": value.clone() for kind in KINDS for name, value in state.items() if not name.startswith(CONVOLUTIONS)
+    }
     folder.mkdir(parents=True, exist_ok=True)
     Neighbours(fingerprints([]), {}).save(folder / "neighbours.safetensors")
     save(

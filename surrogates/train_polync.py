@@ -60,7 +60,9 @@ class Task:
     def answers(self) -> Iterator[str]:
         """Yield every answer within three blurs of a value."""
         margin = 4 * BLUR * self.step
-        for i in range(math.floor((self.values.min() - margin) / self.step), math.ceil((self.values.max() + margin) / self.step) + 1):
+        for i in range(
+            math.floor((self.values.min() - margin) / self.step), math.ceil((self.values.max() + margin) / self.step) + 1
+        ):
             yield self.answer(i * self.step)
 
 
@@ -108,7 +110,9 @@ def train_polync(data: Path, work: Path, schedule: Schedule, threads: int, say: 
     config = network(len(vocabulary))
     model = new_model(config, schedule.seed)
     arrange(model, vocabulary, schedule.seed)
-    say(f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(len(g.cumulative) for g in groups):,} examples, {len(groups)} lengths")
+    say(
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(len(g.cumulative) for g in groups):,} examples, {len(groups)} lengths"
+    )
     train(model, groups, schedule, work, say)
     export(work, config)
     calibrate_polync(data, work)
@@ -205,7 +209,9 @@ def unmeasured(data: Path, units: dict[str, Unit]) -> dict[str, Chem.Mol]:
     return found
 
 
-def teach(found: dict[str, Task], everyone: dict[str, Chem.Mol], threads: int, say: Callable[[str], None]) -> dict[str, NDArray[np.float64]]:
+def teach(
+    found: dict[str, Task], everyone: dict[str, Chem.Mol], threads: int, say: Callable[[str], None]
+) -> dict[str, NDArray[np.float64]]:
     """Return what extra trees, fitted on each task, say of every structure; arrays of len(everyone)."""
     x = features(list(everyone.values()))
     row = {name: i for i, name in enumerate(everyone)}
@@ -222,7 +228,9 @@ def spell(mol: Chem.Mol, count: int) -> list[str]:
     return list(Chem.MolToRandomSmilesVect(mol, count, randomSeed=1))
 
 
-def group(flat: NDArray[np.int16], starts: NDArray[np.int64], answers: NDArray[np.int16], weights: NDArray[np.float64]) -> list[Pairs]:
+def group(
+    flat: NDArray[np.int16], starts: NDArray[np.int64], answers: NDArray[np.int16], weights: NDArray[np.float64]
+) -> list[Pairs]:
     """Group examples by the length of the question; an answer is one token and the end."""
     lengths = np.diff(starts)
     rows: dict[int, list[int]] = defaultdict(list)

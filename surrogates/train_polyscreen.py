@@ -169,7 +169,9 @@ def train_member(table: Table, targets: Floats, rows: Rows, fold: int, seed: int
     network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
     left = table.fold[rows] == fold
     network = fit(network, table, targets, rows[~left], rows[left], ALL, seed, say)
-    tensors = {name if name.startswith(CONVOLUTIONS) else f"{OTHERS}.{name}": value for name, value in network.state_dict().items()}
+    tensors = {
+        name if name.startswith(CONVOLUTIONS) else f"{OTHERS}.{name}": value for name, value in network.state_dict().items()
+    }
     rows = rows[table.polyimide[rows]]
     left = table.fold[rows] == fold
     freeze(network)

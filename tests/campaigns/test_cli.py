@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -161,4 +162,26 @@ def test_local_and_ray_give_the_same_list(finished: Path, tmp_path: Path) -> Non
         for folder, name in ((finished, "a.csv"), (tmp_path / "again", "b.csv"))
     ]
     assert all(export.returncode == 0 for export in exports)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_terminated_run_is_resumable_and_gives_the_same_list(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stopped"
+    command = [sys.executable, "-m", "campaigns.cli", "run", str(finished / "campaign.yaml"), "-o", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_ADDRESS": ""}
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment, cwd=ROOT
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not any((folder / "partial").glob("*.json")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.terminate()
+        _, talk = process.communicate(timeout=60)
+    assert process.returncode == 75, talk
+    assert "resume" in talk
+    assert "Traceback" not in talk
+    assert cli("resume", str(folder), "--executor", "local", "--workers", "1").returncode == 0
+    for name, place in (("a.csv", finished), ("b.csv", folder)):
+        assert cli("export", str(place), "-o", str(tmp_path / name)).returncode == 0
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()

@@ -149,9 +149,13 @@ def test_similarity_to_the_training_set_agrees_with_rdkit(tmp_path: Path) -> Non
 
 def write(folder: Path, **files: str) -> Path:
     """An untrained PolyNC whose vocabulary holds three answers."""
-    tokenizer = polync_tokenizer([STYRENE] * 5, ["Predict the Tg of the following SMILES:"], ["100.00", "105.00", "-5.00"], pairs=80)
+    tokenizer = polync_tokenizer(
+        [STYRENE] * 5, ["Predict the Tg of the following SMILES:"], ["100.00", "105.00", "-5.00"], pairs=80
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = T5Config(vocab_size=tokenizer.get_vocab_size(), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=2)
+    config = T5Config(
+        vocab_size=tokenizer.get_vocab_size(), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=2
+    )
     save_file({name: tensor.half() for name, tensor in new_model(config, 0).state_dict().items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     for name, text in files.items():

@@ -12,7 +12,9 @@ from surrogates.polyscreen import PolyScreen
 from surrogates.tensorflow_checkpoint import convert_polyscreen, polyscreen_network, read_checkpoint
 
 PREFIX = Path(__file__).parents[2] / "../shared/data/published/polyscreen2_ckpt-43"
-published = pytest.mark.skipif(not PREFIX.with_name(PREFIX.name + ".index").exists(), reason="the authors' checkpoint is not at hand")
+published = pytest.mark.skipif(
+    not PREFIX.with_name(PREFIX.name + ".index").exists(), reason="the authors' checkpoint is not at hand"
+)
 
 PREDICTED = {
     "O=C(N1[*])c2cc(C(C(F)(F)F)(C(F)(F)F)c3cc4c(C(N(c5ccc6c(N=C([C@H]7CC[C@H](C8=Nc9cc([*])ccc9O8)CC7)O6)c5)C4=O)=O)cc3)ccc2C1=O": 286.83923,
