@@ -65,7 +65,7 @@ class Results:
         """Return the report, one HTML page."""
         from campaigns.report import render
 
-        return render(self.document() | {"candidates": self.rows(200), "spec": self.source})
+        return render(self.document() | {"candidates": self.rows(100), "spec": self.source})
 
     def summary(self) -> Row:
         """Return where the campaign stands, as plain values."""

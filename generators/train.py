@@ -21,7 +21,7 @@ from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenize
 
 PAIRS = 1000
 LONGEST = 40
-SHIPPED = Schedule(steps=2000)
+SHIPPED = Schedule(steps=1700)
 
 
 def network(vocabulary: int) -> T5Config:
