@@ -18,9 +18,7 @@ from inverse_design.spec import Target
 from inverse_design.state import Candidate, State
 from inverse_design.target import violation
 from inverse_design.verdict import Verdict, closest, verdict
-
-Z80 = 1.2815515655446004
-"""Half-width of an 80 % interval in standard deviations."""
+from surrogates.calibration import Z80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

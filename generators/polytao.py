@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,11 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inverse_design.sieve import clean
 from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
 from inverse_design.text2text.sampling import Sampling, sample
 from inverse_design.text2text.syntax import SmilesGuide
-
-_LEAKED = re.compile(r"<pad>|<s>|</s>|\[PAD\]|<unk>|<extra_id_\d+>|\s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class PolyTAO:
         owner = [row for row, own in enumerate(seeds) for _ in own]
         each = [seed for own in seeds for seed in own]
         ids = sample(self.checkpoint.model, source, mask, owner, each, self.sampling, self.guide)
-        texts = iter([_LEAKED.sub("", self.checkpoint.decode(row)) for row in ids])
+        texts = iter([clean(self.checkpoint.decode(row)) for row in ids])
         return [[next(texts) for _ in own] for own in seeds]
 
 

@@ -207,7 +207,6 @@ def test_damaged_calibration_is_named(tmp_path: Path) -> None:
         PolyNC.load(tmp_path)
 
 
-@pytest.mark.skipif(not (BUNDLED / "model.safetensors").exists(), reason="no bundled weights in this checkout")
 def test_bundled_weights_know_common_polymers() -> None:
     torch.set_num_threads(1)
     model = PolyNC.load(BUNDLED)
