@@ -1,0 +1,126 @@
+"""Start a campaign and go on with it: init, schema, validate, run, resume."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from campaigns.commands import AsJson, Folder, Sets, SpecPath, app
+
+if TYPE_CHECKING:
+    from campaigns.results import Results
+
+
+class ExecutorChoice(StrEnum):
+    """Where models run."""
+
+    ray = "ray"
+    local = "local"
+
+
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes per model; default: one per core.")]
+Where = Annotated[ExecutorChoice, typer.Option("--executor", help="Run models on Ray, or in processes of this machine.")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else one on this machine.")
+]
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(metavar="SPEC", help="File to write.")] = Path("campaign.yaml")) -> None:
+    """Write a commented campaign file to start from."""
+    from campaigns.storage import Disk
+    from campaigns.template import template
+    from inverse_design.errors import StateError
+
+    if path.exists():
+        raise StateError(f"{path}: exists already; name another file")
+    Disk().write(path, template().encode())
+    print(path)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a campaign file, for editors."""
+    from inverse_design.spec import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def validate(spec: SpecPath, set_: Sets = None, json_: AsJson = False) -> None:
+    """Check a campaign file and its models; print everything that is wrong with it."""
+    from campaigns.campaign import Campaign
+    from campaigns.models import Cast
+
+    campaign = Campaign.from_yaml(spec, None, set_ or ())
+    Cast.of(campaign.spec, campaign.base)
+    if json_:
+        print(json.dumps({"valid": True, "spec": campaign.spec.model_dump(mode="json", by_alias=True)}))
+        return
+    print(f"{spec}: valid. {campaign.spec.name} asks for")
+    for target in campaign.spec.targets:
+        from campaigns.results import wanted
+
+        print(f"  {wanted(target)}")
+
+
+@app.command()
+def run(
+    spec: SpecPath,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Campaign folder; default runs/NAME.")] = None,
+    set_: Sets = None,
+    workers: Workers = None,
+    executor: Where = ExecutorChoice.ray,
+    address: Address = None,
+    json_: AsJson = False,
+) -> None:
+    """Run a campaign and print its ranked candidates."""
+    from campaigns.campaign import Campaign
+    from campaigns.progress import progress
+
+    campaign = Campaign.from_yaml(spec, output, set_ or ())
+    with progress(campaign.spec, campaign.folder) as tell:
+        results = campaign.run(workers=workers, executor=executor.value, address=address, tell=tell)
+    _finish(results, campaign.folder, json_)
+
+
+@app.command()
+def resume(
+    folder: Folder,
+    set_: Sets = None,
+    workers: Workers = None,
+    executor: Where = ExecutorChoice.ray,
+    address: Address = None,
+    json_: AsJson = False,
+) -> None:
+    """Go on with a campaign that was stopped; --set may change budget and want."""
+    from campaigns.campaign import Campaign
+    from campaigns.progress import progress
+    from inverse_design.errors import StateError
+
+    campaign = Campaign.load(folder, set_ or ())
+    end = campaign.results().verdict()
+    if end is not None and not set_:
+        raise StateError(
+            f"{folder}: is finished ({end.reason}: {end.sentence}) Give it more with --set budget.rounds=40 or --set want.candidates=50."
+        )
+    with progress(campaign.spec, campaign.folder) as tell:
+        results = campaign.resume(workers=workers, executor=executor.value, address=address, tell=tell)
+    _finish(results, folder, json_)
+
+
+def _finish(results: Results, folder: Path, as_json: bool) -> None:
+    end = results.verdict()
+    assert end is not None
+    if as_json:
+        print(json.dumps(results.document(), allow_nan=False))
+    else:
+        results.print_table()
+        print(f"\n{end.reason}: {end.sentence}", file=sys.stderr)
+        print(f"report: {folder / 'report.html'}    all candidates: inverse-design export {folder}", file=sys.stderr)
+    sys.exit(end.exit_code)
