@@ -17,12 +17,13 @@ from generators.polytao import PolyTAO
 from inverse_design.acquisition.pool import moves
 from inverse_design.descriptor_names import NAMES
 from inverse_design.descriptors import realised
+from inverse_design.novelty import Reference
 from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.seeds import seed
 from inverse_design.split import held_out, key
 
 PROMPTS = 5000
-PLAIN = 1000
+DRAFTED = 1000
 BATCH = 128
 
 
@@ -37,9 +38,11 @@ def held_out_prompts(data: Path, count: int, sources: set[str] | None = None) ->
     chosen = {source: own for source, own in texts.items() if sources is None or source in sources}
     shares = np.array([DRAWS[source] * len(own) for source, own in chosen.items()])
     rng = random.Random(7)
-    vectors = []
-    for share, own in zip(shares / shares.sum(), chosen.values(), strict=True):
-        wanted = round(share * count)
+    vectors: list[tuple[int, ...]] = []
+    missing = 0
+    # Small sources first: what one lacks, the next makes up for.
+    for share, own in sorted(zip(shares / shares.sum(), chosen.values(), strict=True), key=lambda pair: len(pair[1])):
+        wanted = round(share * count) + missing
         rng.shuffle(own)
         for text in own:
             if not wanted:
@@ -48,11 +51,12 @@ def held_out_prompts(data: Path, count: int, sources: set[str] | None = None) ->
             if isinstance(unit, RepeatUnit) and held_out(key(canonical(unit))):
                 vectors.append(realised(unit.mol))
                 wanted -= 1
+        missing = wanted
     return vectors
 
 
 def adherence(model: PolyTAO, vectors: list[tuple[int, ...]]) -> dict[str, Any]:
-    """Sample once per vector and return shares of valid, two-star, distinct and exact samples, and R2 per descriptor."""
+    """Sample once per vector and return shares of valid, two-star, distinct, novel (not among the known polymers) and exact samples, and R2 per descriptor."""
     order = sorted(range(len(vectors)), key=lambda row: vectors[row][1])
     texts = [""] * len(vectors)
     for start in range(0, len(order), BATCH):
@@ -66,12 +70,14 @@ def adherence(model: PolyTAO, vectors: list[tuple[int, ...]]) -> dict[str, Any]:
     got = np.array([realised(unit.mol) for unit in units if isinstance(unit, RepeatUnit)], dtype=float)
     residual, total = ((got - asked) ** 2).sum(0), ((asked - asked.mean(0)) ** 2).sum(0)
     r2 = 1 - residual / np.maximum(total, 1e-9)
+    known = set(Reference.load().keys.tolist())
     distinct = {canonical(unit) for unit in units if isinstance(unit, RepeatUnit)}
     return {
         "prompts": len(vectors),
         "valid": len(good) / len(vectors),
         "two_stars": sum(text.count("*") == 2 for text in texts) / len(vectors),
         "distinct": len(distinct) / max(1, len(good)),
+        "novel": sum(key(text) not in known for text in distinct) / max(1, len(distinct)),
         "exact": float((got == asked).all(1).mean()),
         "r2": {name: float(value) for name, value in zip(NAMES, r2, strict=True)},
         "mean_r2": float(r2.mean()),
@@ -86,14 +92,14 @@ def evaluate_polytao(data: Path, folder: Path, say: Callable[[str], None], count
     moved = moves(np.array(mixed[:: max(1, len(mixed) // 1000)]), 1000, np.random.default_rng(3))
     figures = {
         "held out": adherence(model, mixed),
-        "held out, plain decoding": adherence(replace(model, guide=None), mixed[:: max(1, len(mixed) // PLAIN)][:PLAIN]),
+        "held out, first drafts": adherence(replace(model, drafts=1), mixed[:: max(1, len(mixed) // DRAFTED)][:DRAFTED]),
         "known, held out": adherence(model, known),
         "moved by 1 or 2": adherence(model, [tuple(map(int, row)) for row in moved]),
     }
-    say(f"{'prompts':24} {'n':>6} {'valid':>7} {'2 stars':>8} {'distinct':>9} {'exact':>7} {'mean R2':>8}")
+    say(f"{'prompts':24} {'n':>6} {'valid':>7} {'2 stars':>8} {'exact':>7} {'mean R2':>8}")
     for name, row in figures.items():
         say(
-            f"{name:24} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}"
+            f"{name:24} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['novel']:7.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}"
         )
     say("R2 per descriptor, held-out prompts")
     for name, value in figures["held out"]["r2"].items():

@@ -10,42 +10,63 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inverse_design.polymer import RepeatUnit, parse
+from inverse_design.seeds import seed
 from inverse_design.sieve import clean
 from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
 from inverse_design.text2text.sampling import Sampling, sample
-from inverse_design.text2text.syntax import SmilesGuide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolyTAO:
-    """A loaded generator (protocol `Generator`). guide: keeps its texts to the syntax of repeat units."""
+    """A loaded generator (protocol `Generator`).
+
+    drafts: how often a sample is drawn before it is given as it is: a draft that is no repeat unit is drawn again, so
+    that samples follow the model's distribution given that they are repeat units (rejection sampling).
+    """
 
     checkpoint: Checkpoint
     sampling: Sampling = field(default_factory=Sampling)
-    guide: SmilesGuide | None = None
+    drafts: int = 1
 
     @classmethod
     def load(cls, folder: Path, sampling: Sampling | None = None) -> PolyTAO:
         """Read a checkpoint folder; ModelError where it is missing or corrupt.
 
-        Texts are guided where its config.json has `smiles_syntax` true; published checkpoints decode as their authors do.
+        `drafts` and a shorter `max_new_tokens` are read from its config.json; published checkpoints have neither, and decode as their authors do.
         """
-        checkpoint, sampling, guide = load_checkpoint(folder), sampling or Sampling(), None
+        checkpoint, sampling = load_checkpoint(folder), sampling or Sampling()
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if settings.get("smiles_syntax") is True:
-            pieces = [checkpoint.decode([token]) for token in range(checkpoint.config.vocab_size)]
-            guide = SmilesGuide(pieces, checkpoint.config.eos_token_id)
         longest = min(sampling.max_new_tokens, int(settings.get("max_new_tokens", sampling.max_new_tokens)))
-        return cls(checkpoint=checkpoint, sampling=replace(sampling, max_new_tokens=longest), guide=guide)
+        return cls(
+            checkpoint=checkpoint,
+            sampling=replace(sampling, max_new_tokens=longest),
+            drafts=int(settings.get("drafts", 1)),
+        )
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
         """Return one text per seed for each prompt; a text depends on its prompt and its seed alone."""
-        source, mask = pad(self.checkpoint.encode(prompts), self.checkpoint.config.pad_token_id)
+        encoded = self.checkpoint.encode(prompts)
         owner = [row for row, own in enumerate(seeds) for _ in own]
         each = [seed for own in seeds for seed in own]
-        ids = sample(self.checkpoint.model, source, mask, owner, each, self.sampling, self.guide)
-        texts = iter([clean(self.checkpoint.decode(row)) for row in ids])
-        return [[next(texts) for _ in own] for own in seeds]
+        texts, again = [""] * len(each), list(range(len(each)))
+        for draft in range(self.drafts):
+            fresh = [seed(each[row], draft) if draft else each[row] for row in again]
+            for row, text in zip(again, self._draw(encoded, [owner[row] for row in again], fresh), strict=True):
+                texts[row] = text
+            again = [row for row in again if not isinstance(parse(texts[row]), RepeatUnit)]
+            if not again:
+                break
+        remaining = iter(texts)
+        return [[next(remaining) for _ in own] for own in seeds]
+
+    def _draw(self, encoded: list[list[int]], owner: list[int], seeds: list[int]) -> list[str]:
+        """Return one text per entry of `owner`, a row of `encoded`; rows that own nothing are left out of the batch."""
+        rows = sorted(set(owner))
+        place = {row: index for index, row in enumerate(rows)}
+        source, mask = pad([encoded[row] for row in rows], self.checkpoint.config.pad_token_id)
+        ids = sample(self.checkpoint.model, source, mask, [place[row] for row in owner], seeds, self.sampling)
+        return [clean(self.checkpoint.decode(row)) for row in ids]
 
 
 def pad(ids: list[list[int]], filler: int) -> tuple[Tensor, Tensor]:

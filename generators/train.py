@@ -21,6 +21,7 @@ from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenize
 
 PAIRS = 1000
 LONGEST = 40
+DRAFTS = 16
 SHIPPED = Schedule(steps=1700)
 
 
@@ -92,5 +93,5 @@ def export(work: Path, config: T5Config) -> None:
         if name.startswith("model.")
     }
     save_file(tensors, work / "model.safetensors", {"format": "pt"})
-    settings = {**config.to_dict(), "smiles_syntax": True, "max_new_tokens": 2 * LONGEST}  # read by generators.polytao
+    settings = {**config.to_dict(), "drafts": DRAFTS, "max_new_tokens": 2 * LONGEST}  # read by generators.polytao
     (work / "config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")

@@ -7,7 +7,6 @@ finished rows leave the batch. A sample is a function of its prompt and its own 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,31 +25,11 @@ class Sampling:
     max_new_tokens: int = 300
 
 
-# After so many refused tokens at one place a sample ends there: what is left is too unlikely to be worth the search.
-REFUSALS = 30
-
-S = TypeVar("S")
-
-
-class Guide(Protocol[S]):
-    """A judge of the tokens that are drawn. It keeps a state per sample, which is never changed in place."""
-
-    @property
-    def start(self) -> S:
-        """The state before the first token."""
-
-    def follow(self, state: S, token: int) -> S | None:
-        """Return the state after `token`, the end token included, or None where it may not be drawn."""
-
-
 @torch.inference_mode()
-def sample(
-    model: T5, source: Tensor, mask: Tensor, owner: list[int], seeds: list[int], how: Sampling, guide: Guide[S] | None = None
-) -> list[list[int]]:
+def sample(model: T5, source: Tensor, mask: Tensor, owner: list[int], seeds: list[int], how: Sampling) -> list[list[int]]:
     """Return the token ids of one sample per entry of `owner`, without the end token.
 
     source: (B, S) ids; mask: (B, S) True where a token counts; owner: prompt row of each sample; seeds: one per sample.
-    guide: refuses tokens after the cut by top k and top p; a sample without a token that it accepts ends there.
     """
     memory = model.encode(source, mask)
     rows = torch.tensor(owner)
@@ -60,12 +39,11 @@ def sample(
         attention = block.layer[1].EncDecAttention
         crosses.append((attention.split(attention.k(memory)), attention.split(attention.v(memory))))
     longest = how.max_new_tokens
-    chances = _uniforms(seeds, longest) if how.top_k != 1 or guide is not None else None
+    chances = _uniforms(seeds, longest) if how.top_k != 1 else None
     config = model.config
     own: list[tuple[Tensor, Tensor] | None] = [None] * len(model.decoder.block)
     alive = list(range(len(owner)))
     texts: list[list[int]] = [[] for _ in owner]
-    states = [] if guide is None else [guide.start for _ in owner]
     token = torch.full((len(owner), 1), config.decoder_start_token_id)
     for position in range(longest):
         x = model.shared(token)  # (N, 1, d_model)
@@ -86,12 +64,7 @@ def sample(
             x = x + attention.attend(q, keys[rows], values[rows], padding)
             x = block.layer[2](x)
         logits = model.logits(x)[:, 0]  # (N, vocabulary)
-        if chances is None:
-            chosen = logits.argmax(-1)
-        elif guide is None:
-            chosen = _draw(logits, chances[alive, position], how)
-        else:
-            chosen = _draw_guided(logits, chances[alive, position], how, guide, states, alive, config.eos_token_id)
+        chosen = logits.argmax(-1) if chances is None else _draw(logits, chances[alive, position], how)
         stay = []
         for row, (who, choice) in enumerate(zip(alive, chosen.tolist(), strict=True)):
             if choice != config.eos_token_id:
@@ -117,34 +90,6 @@ def _draw(logits: Tensor, chance: Tensor, how: Sampling) -> Tensor:
     """Return one token per row by inverse transform over the top-k, top-p tokens, most likely first."""
     tokens, probability = _likely(logits, how)
     return tokens.gather(-1, _place(probability, chance)[:, None])[:, 0]
-
-
-def _draw_guided(
-    logits: Tensor, chance: Tensor, how: Sampling, guide: Guide[S], states: list[S], alive: list[int], end: int
-) -> Tensor:
-    """Return one token per row that `guide` accepts, moving `states` of the samples `alive` on; `end` where there is none.
-
-    A refused token loses its probability, and the same number in `chance` decides among what is left.
-    """
-    tokens, probability = _likely(logits, how)
-    chosen = torch.full_like(tokens[:, 0], end)
-    rows = torch.arange(len(alive))
-    for _ in range(REFUSALS + 1):
-        places = _place(probability[rows], chance[rows])
-        picks, left = tokens[rows, places], probability[rows, places] > 0
-        refused = []
-        for at, (row, pick, possible) in enumerate(zip(rows.tolist(), picks.tolist(), left.tolist(), strict=True)):
-            state = guide.follow(states[alive[row]], pick) if possible else None
-            if state is not None:
-                states[alive[row]] = state
-                chosen[row] = pick
-            elif possible:
-                refused.append(at)
-        if not refused:
-            break
-        rows, places = rows[refused], places[refused]
-        probability[rows, places] = 0.0
-    return chosen
 
 
 def _likely(logits: Tensor, how: Sampling) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_bundled_samples_are_polymers_that_follow_their_prompts(bundled: PolyTAO
     prior = reference.prior()
     vectors = [tuple(map(int, row)) for row in prior[:: len(prior) // 100][:100]]
     figures = adherence(bundled, vectors)
-    assert figures["valid"] > 0.6
+    assert figures["valid"] > 0.9
     assert figures["two_stars"] > 0.95
     assert figures["mean_r2"] > 0.6
     assert figures["distinct"] > 0.9
@@ -46,6 +47,18 @@ def test_a_text_depends_on_its_prompt_and_seed_alone(bundled: PolyTAO) -> None:
     together = bundled.generate(prompts, [[1, 2], [3]])
     assert bundled.generate(prompts[:1], [[2]]) == [[together[0][1]]]
     assert together == bundled.generate(prompts, [[1, 2], [3]])
+
+
+def test_only_samples_that_are_no_repeat_units_are_drawn_again(bundled: PolyTAO) -> None:
+    prompts = [",".join(map(str, map(int, row))) for row in reference.prior()[::3000]]
+    seeds = [[seed(5, row, i) for i in range(4)] for row in range(len(prompts))]
+    first = replace(bundled, drafts=1).generate(prompts, seeds)
+    final = replace(bundled, drafts=4).generate(prompts, seeds)
+    pairs = [(a, b) for before, after in zip(first, final, strict=True) for a, b in zip(before, after, strict=True)]
+    good = [isinstance(parse(a), RepeatUnit) for a, _ in pairs]
+    assert 0 < sum(good) < len(good)
+    assert all(a == b for (a, b), kept in zip(pairs, good, strict=True) if kept)
+    assert sum(isinstance(parse(b), RepeatUnit) for _, b in pairs) > sum(good)
 
 
 def test_the_worker_gives_one_text_per_row_in_order(bundled: PolyTAO) -> None:
