@@ -154,6 +154,8 @@ class Campaign:
         from inverse_design.loop import Workers
 
         structure = self.spec.structure.model_dump(mode="json", by_alias=True)
+        if self.spec.structure.stock is not None:
+            structure["stock"] = str(self.base / self.spec.structure.stock)
         sieve = WorkerSpec(
             factory="inverse_design.sieve:sieve_worker",
             arguments={

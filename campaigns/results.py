@@ -204,4 +204,20 @@ def _row(rank: int, candidate: Candidate, targets: Sequence[Target], passes: boo
         "sa_score_h": candidate.sa_score,
         "prompt": candidate.prompt,
         "round": candidate.round,
+        **_making(candidate.canonical),
+    }
+
+
+def _making(canonical: str) -> Row:
+    from inverse_design.synthesis.plan import synthesis_of
+
+    found = synthesis_of(canonical)
+    if found is None:
+        return {"makeable": False, "route": None, "monomers": None, "monomer_sa_score": None, "warnings": None}
+    return {
+        "makeable": True,
+        "route": found.route,
+        "monomers": ".".join(monomer.smiles for monomer in found.monomers),
+        "monomer_sa_score": found.sa_score,
+        "warnings": "; ".join(found.warnings),
     }

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from campaigns import spec_messages, yaml_tree
-from campaigns.reference import problem_with_reference
+from campaigns.reference import problem_with_reference, problem_with_stock
 from campaigns.yaml_tree import KeyPath, Place, UnreadableError
 from inverse_design.errors import Problem, SpecError
 from inverse_design.spec import CampaignSpec
@@ -152,11 +152,15 @@ class _Source:
         self.problems.append(Problem(file=_SET, where=name, message=message))
 
     def check_reference(self, folder: Path) -> None:
-        """Report an own list of known polymers that cannot be used, whatever else is wrong."""
+        """Report an own list of known polymers or of monomers that cannot be used, whatever else is wrong."""
         novelty = self.tree.get("novelty")
         reference = novelty.get("reference") if isinstance(novelty, dict) else None
         if isinstance(reference, str) and reference and (problem := problem_with_reference(reference, folder)):
             self._report(("novelty", "reference"), problem)
+        structure = self.tree.get("structure")
+        stock = structure.get("stock") if isinstance(structure, dict) else None
+        if isinstance(stock, str) and stock and (problem := problem_with_stock(stock, folder)):
+            self._report(("structure", "stock"), problem)
 
     def validate(self) -> CampaignSpec | None:
         try:

@@ -71,7 +71,7 @@ class Reference:
             return cls(keys=np.empty(0, np.int64), fingerprints=np.empty((0, BITS // 8), np.uint8))
         path = BUNDLED if source == "bundled" else Path(source)
         if path.suffix != ".safetensors":
-            return cls.of(_texts(path), where=str(path))
+            return cls.of(table_texts(path), where=str(path))
         try:
             tensors = load_file(path)
             return cls(keys=tensors["keys"], fingerprints=tensors["fingerprints"])
@@ -126,7 +126,8 @@ class Reference:
         return best, index
 
 
-def _texts(path: Path) -> list[str]:
+def table_texts(path: Path) -> list[str]:
+    """Return the column of SMILES of a CSV file; SpecError where it has none, ModelError where it cannot be read."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines)

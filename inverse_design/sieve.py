@@ -14,6 +14,7 @@ from inverse_design.polymer import RepeatUnit, canonical_units, parse
 from inverse_design.protocols import Row
 from inverse_design.split import key
 from inverse_design.structure import Requirements
+from inverse_design.synthesis.making import KEYS, Making
 
 ACCEPTED = "accepted"
 
@@ -33,6 +34,7 @@ class Sieve:
     requirements: Requirements
     reference: Reference
     max_similarity: float = 1.0
+    making: Making | None = None
 
     def work(self, rows: list[Row]) -> list[Row]:
         """Return each row with status, psmiles, canonical, descriptors, polymer_class, sa_score, similarity and nearest.
@@ -54,8 +56,13 @@ class Sieve:
         for (row, _), similarity, index in zip(novel, similarities.tolist(), indices.tolist(), strict=True):
             row["similarity"] = similarity
             row["nearest"] = self.reference.name(index) if index >= 0 else ""
-            row["status"] = ACCEPTED if similarity <= self.max_similarity else "too_similar"
+            row["status"] = self._last(row) if similarity <= self.max_similarity else "too_similar"
         return done
+
+    def _last(self, row: Row) -> str:
+        """The dearest question of all, so the last: can it be made?"""
+        refusal = None if self.making is None else self.making.refusal(row["canonical"])
+        return ACCEPTED if refusal is None else f"structure:{refusal}"
 
     def _examined(self, row: Row) -> tuple[Row, RepeatUnit] | None:
         """Fill in what the text itself tells; None once it is refused."""
@@ -82,8 +89,11 @@ _UNREACHED = dict.fromkeys(
 
 def sieve_worker(*, structure: Mapping[str, Any] | None = None, reference: str = "bundled", max_similarity: float = 1.0) -> Sieve:
     """Build the sieve from JSON: the spec's structure block, `bundled`, `none` or a CSV file, and the novelty bound."""
+    block = dict(structure or {})
+    making = Making.of({name: block.pop(name, None) for name in KEYS})
     return Sieve(
-        requirements=Requirements.of(structure or {}),
+        making=making,
+        requirements=Requirements.of(block),
         reference=Reference.load(reference),
         max_similarity=max_similarity,
     )

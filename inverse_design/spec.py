@@ -237,6 +237,12 @@ class Structure(Part):
     """How hard a candidate may be to make; `null` for any."""
     alerts: Flag = True
     """Refuse what no chemist would order: unstable or explosive groups, and artefacts of writing SMILES."""
+    makeable: Flag | None = None
+    """`true` to refuse what no known polymerisation leads to."""
+    monomer_sa_score: Difficulty | None = None
+    """How hard the hardest monomer may be to make; asks for a route too."""
+    stock: Text | None = None
+    """CSV file of monomers (column smiles or SMILES) that everything must be made from; asks for a route too."""
 
     @field_validator("descriptors")
     @classmethod
@@ -249,6 +255,8 @@ class Structure(Part):
     def _satisfiable(self) -> Structure:
         if both := set(self.required) & set(self.forbidden):
             raise ValueError(f"{min(both)!r} is both required and forbidden")
+        if self.makeable is False and (self.monomer_sa_score or self.stock):
+            raise ValueError("monomer_sa_score and stock ask for a route; leave out makeable: false")
         return self
 
 

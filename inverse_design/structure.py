@@ -111,8 +111,8 @@ def _patterns(smarts: str) -> tuple[Chem.Mol, ...]:
     return tuple(_pattern(part) for part in [*parts, smarts[start:]])
 
 
-def backbone(unit: RepeatUnit) -> Chem.Mol:
-    """Return two repeat units in a row with isotope 1 on the atoms of the shortest path from end to end."""
+def backbone(unit: RepeatUnit, copies: int = 2) -> Chem.Mol:
+    """Return repeat units in a row with isotope 1 on the atoms of the shortest path from end to end."""
     from rdkit import Chem
 
     from inverse_design.polymer import stars
@@ -121,15 +121,18 @@ def backbone(unit: RepeatUnit) -> Chem.Mol:
     size = mol.GetNumAtoms()
     head, tail = stars(mol)
     path = Chem.GetShortestPath(mol, head, tail)
+    order = mol.GetBondBetweenAtoms(path[0], path[1]).GetBondType()
     chain = Chem.RWMol(mol)
-    chain.InsertMol(mol)
-    chain.AddBond(path[-2], size + path[1], mol.GetBondBetweenAtoms(path[0], path[1]).GetBondType())
+    for _ in range(copies - 1):
+        chain.InsertMol(mol)
     for index in path[1:-1]:
-        chain.GetAtomWithIdx(index).SetIsotope(1)
-        chain.GetAtomWithIdx(size + index).SetIsotope(1)
+        for copy in range(copies):
+            chain.GetAtomWithIdx(copy * size + index).SetIsotope(1)
     chain.BeginBatchEdit()
-    chain.RemoveAtom(tail)
-    chain.RemoveAtom(size + head)
+    for start in range(0, (copies - 1) * size, size):
+        chain.AddBond(start + path[-2], start + size + path[1], order)
+        chain.RemoveAtom(start + tail)
+        chain.RemoveAtom(start + size + head)
     chain.CommitBatchEdit()
     chain.UpdatePropertyCache(strict=False)
     Chem.FastFindRings(chain)

@@ -1,0 +1,300 @@
+"""Polymers made by opening a double bond or a ring: the backbone tiled into monomers, or the unit closed into one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+from rdkit import Chem
+
+from inverse_design.polymer import RepeatUnit, stars
+from inverse_design.synthesis.retro import Chain, finished
+
+Made = tuple[str, Counter[str]]
+"""Route and monomers, counted."""
+
+# Monomer -> how it is polymerised; the first that fits.
+_VINYL_ROUTES: Final = (
+    ("[#6]#[#6]", "coordination polymerisation of the alkyne"),
+    ("C=CC=C", "anionic or coordination polymerisation of the diene"),
+    ("[C;$(C1C2CCC(C2)C1),$(C1=CC2CCC1C2)]=,-[C;R]", "addition polymerisation of the norbornene (palladium, nickel)"),
+    ("C=C[OX2][CX4,c]", "cationic polymerisation of the vinyl ether"),
+    ("C=C[F,Cl,Br,$(C#N),$(C=O),$(OC=O),$([#7]),$(c),$(C(F)(F)F),$(S),$(P)]", "radical polymerisation"),
+    ("C=[C;R]", "radical polymerisation"),
+    ("[CH2]=C([#6])[#6]", "cationic polymerisation"),
+    ("C=C", "coordination polymerisation (Ziegler-Natta, metallocene)"),
+)
+# Vinyl monomers that cannot be bottled, the ones used in their place, and what is done to the polymer afterwards.
+_PRECURSORS: Final = (
+    ("[CH2:1]=[C;X3:2][OX2H:3]>>[C:1]=[C:2][O:3]C(C)=O", "radical polymerisation of the vinyl acetate, then hydrolysis"),
+    ("[CH2:1]=[C;X3:2][NX3H2:3]>>[C:1]=[C:2][N:3]C=O", "radical polymerisation of the N-vinylformamide, then hydrolysis"),
+)
+_DIVINYL_ACETAL: Final = "[CH2:1]=[CH:2][OX2:3][CX4:4][OX2:5][CH:6]=[CH2:7]>>[C:1]=[C:2][O:3]C(C)=O.[C:4]=O"
+
+
+_COPIES: Final = 4  # a period of two units, begun up to three atoms into the second
+
+
+def vinyl(unit: RepeatUnit) -> Made | None:
+    """Return the alkenes, dienes or alkynes (with SO2 and CO between them) whose polymerisation gives a carbon chain."""
+    ends = Chem.GetShortestPath(unit.mol, *stars(unit.mol))[1:-1]
+    for atom in map(unit.mol.GetAtomWithIdx, ends):
+        if atom.GetIsAromatic() or not (atom.GetAtomicNum() == 6 or _comonomer(unit.mol, atom.GetIdx())):
+            return None
+    chain = Chain(unit, _COPIES)
+    edit = chain.kekule
+    path = chain.path[1:-1]
+    length = len(ends)
+    orders = [edit.GetBondBetweenAtoms(a, b).GetBondTypeAsDouble() for a, b in pairwise(path)]
+    best: tuple[tuple[int, int, str], Made] | None = None
+    for phase in range(min(4, 2 * length)):
+        tiles = _tiles(edit, path, orders, phase, length)
+        made = None if tiles is None else _monomers(edit, path, tiles)
+        if made is None:
+            continue
+        rank = (len(made), max(map(len, made)), ".".join(sorted(made)))
+        if best is None or rank < best[0]:
+            best = rank, _named(made)
+    return best and best[1]
+
+
+def _comonomer(mol: Chem.Mol, index: int) -> str | None:
+    """SO2 or CO as a link of the chain."""
+    atom = mol.GetAtomWithIdx(index)
+    doubled = sum(bond.GetBondTypeAsDouble() == 2 and bond.GetOtherAtom(atom).GetAtomicNum() == 8 for bond in atom.GetBonds())
+    if atom.GetAtomicNum() == 16 and doubled == 2:
+        return "O=S=O"
+    return "[C-]#[O+]" if atom.GetAtomicNum() == 6 and doubled == 1 and atom.GetDegree() == 3 else None
+
+
+def _tiles(mol: Chem.Mol, path: tuple[int, ...], orders: list[float], phase: int, length: int) -> list[tuple[int, int]] | None:
+    """Cover one or two periods of the path with (start, length of tile), or None where no cover closes."""
+    start = length + phase
+    at, tiles = start, []
+    while at < start + 2 * length and (at == start or (at - start) % length):
+        if _comonomer(mol, path[at]):
+            size = 1
+        elif at + 2 < len(orders) and orders[at] == orders[at + 2] == 1 and orders[at + 1] == 2:
+            size = 4
+        elif at < len(orders) and orders[at] in (1, 2) and at + 1 < len(path) and not _comonomer(mol, path[at + 1]):
+            size = 2
+        else:
+            return None
+        tiles.append((at, size))
+        at += size
+    if (at - start) % length or at >= len(path):
+        return None
+    cuts = {at for at, _ in tiles} | {at}
+    if any(orders[cut - 1] != 1 for cut in cuts):
+        return None
+    alkynes = [size == 2 and orders[at] == 2 for at, size in tiles]
+    return tiles if all(alkynes) or not any(alkynes) else None
+
+
+def _monomers(kekule: Chem.Mol, path: tuple[int, ...], tiles: list[tuple[int, int]]) -> Counter[str] | None:
+    edit = Chem.RWMol(kekule)
+    end = sum(tiles[-1])
+    for cut in {*(at for at, _ in tiles), end}:
+        edit.RemoveBond(path[cut - 1], path[cut])
+    doubled: list[tuple[int, int]] = []
+    for at, size in tiles:
+        atoms = path[at : at + size]
+        for a, b in (pairwise(atoms) if size == 2 else (atoms[:2], atoms[2:])) if size > 1 else ():
+            bond = edit.GetBondBetweenAtoms(a, b)
+            bond.SetBondType(Chem.BondType.TRIPLE if bond.GetBondTypeAsDouble() == 2 else Chem.BondType.DOUBLE)
+            if size == 2 and bond.GetBondType() == Chem.BondType.DOUBLE:
+                doubled.append((a, b))
+        if size == 4:
+            edit.GetBondBetweenAtoms(atoms[1], atoms[2]).SetBondType(Chem.BondType.SINGLE)
+    inside = set(path[tiles[0][0] : end])
+    whole = Chem.GetMolFrags(edit)
+    parts = Chem.GetMolFrags(edit, asMols=True, sanitizeFrags=False)
+    found: Counter[str] = Counter()
+    directions: set[int] = set()
+    for atoms, part in zip(whole, parts, strict=True):
+        if inside.isdisjoint(atoms):
+            continue
+        local = {atom: index for index, atom in enumerate(atoms)}
+        gas = next((_comonomer(kekule, atom) for atom in atoms if atom in inside and len(atoms) <= 3), None)
+        if gas is not None:
+            found[gas] += 1
+            continue
+        text = finished(part)
+        ways = [_polymerises(part, local[a], local[b]) for a, b in doubled if a in local]
+        if text is None or None in ways:
+            return None
+        directions.update(way for way in ways if len(ways) == 1 and way)
+        found[text] += 1
+    # Chains grow head to tail.
+    return None if len(directions) > 1 else found
+
+
+def _polymerises(mol: Chem.Mol, a: int, b: int) -> int | None:
+    """Return whether a C=C is open enough: an end without branches (1 for `a`, -1 for `b`, 0 for both), a strained ring, or
+    electron-poor on both sides (0); None where it is not."""
+    Chem.FastFindRings(mol)
+    rings = mol.GetRingInfo()
+    if any(rings.AreAtomsInSameRingOfSize(a, b, size) for size in (3, 4, 5)):
+        return 0
+    sides, ends = [], []
+    for atom, partner in ((a, b), (b, a)):
+        others = [other for other in mol.GetAtomWithIdx(atom).GetNeighbors() if other.GetIdx() != partner]
+        ends.append(all(other.GetAtomicNum() in (9, 17) for other in others))
+        sides.append(
+            len(others) == 1
+            and any(
+                bond.GetBondTypeAsDouble() > 1 and bond.GetOtherAtom(others[0]).GetAtomicNum() in (7, 8)
+                for bond in others[0].GetBonds()
+            )
+        )
+    if any(ends):
+        return ends[0] - ends[1]
+    return 0 if all(sides) else None
+
+
+def _named(monomers: Counter[str]) -> Made:
+    found: Counter[str] = Counter()
+    routes: dict[str, None] = {}
+    for text, count in monomers.items():
+        mol = Chem.MolFromSmiles(text)
+        route = next((name for smarts, name in _VINYL_ROUTES if mol.HasSubstructMatch(Chem.MolFromSmarts(smarts))), "")
+        for smarts, name in (
+            *_PRECURSORS,
+            (_DIVINYL_ACETAL, "poly(vinyl acetate), hydrolysed, then acetalised with the aldehyde"),
+        ):
+            reaction = _reaction(smarts)
+            if products := reaction.RunReactants((mol,)):
+                for product in products[0]:
+                    Chem.SanitizeMol(product)
+                    found[Chem.MolToSmiles(product)] += count
+                route = name
+                break
+        else:
+            found[text] += count
+        routes.setdefault(route)
+    names = [name for name in routes if name]
+    route = " and ".join(names)
+    return ("radical copolymerisation" if len(found) > 1 and len(names) > 1 else route), found
+
+
+def _reaction(smarts: str) -> Chem.rdChemReactions.ChemicalReaction:
+    from rdkit.Chem import rdChemReactions
+
+    return rdChemReactions.ReactionFromSmarts(smarts)
+
+
+# Ring that the unit closes into -> sizes that open again (Odian 2004, chapter 7), and how.
+_RINGS: Final = (
+    ("[OX2;R][CX3;R](=O)[OX2;R]", (6, 7), "ring-opening polymerisation of the cyclic carbonate"),
+    ("[CX3;R](=O)[OX2;R][CX3;R](=O)", (5, 7, 8), "melt polycondensation of diacid with acetic anhydride"),
+    ("[#6][CX3;R](=O)[OX2;R]", (4, 5, 6, 7, 8, 9, 12, 13, 16, 17), "ring-opening polymerisation of the lactone"),
+    ("[CX3;R](=O)[NX3;R]", (4, 5, 6, 7, 8, 9, 13), "ring-opening polymerisation of the lactam"),
+    ("[PX4;R](=O)[OX2;R]", (5, 6), "ring-opening polymerisation of the cyclic phosphate"),
+    ("[Si;R][CX4;R]", (4,), "ring-opening polymerisation of the silacyclobutane"),
+    ("[CX4;R][SX2;R][CX4;R]", (3, 4), "ring-opening polymerisation of the cyclic sulfide"),
+    ("[NX3;R;!$(N[#6]=O)]", (3, 4), "cationic ring-opening polymerisation of the cyclic amine"),
+    ("[OX2;R]1[CX4;R][CX4;R]1", (3,), "ring-opening polymerisation of the epoxide"),
+    ("[OX2;R]1[CX4;R][CX4;R][CX4;R]1", (4,), "cationic ring-opening polymerisation of the oxetane"),
+    ("[OX2;R]1[CX4;R][CX4;R][CX4;R][CX4;R]1", (5,), "cationic ring-opening polymerisation of the tetrahydrofuran"),
+    ("[OX2;R][CX4;R][OX2;R]", (5, 7, 8), "cationic ring-opening polymerisation of the cyclic acetal"),
+)  # fmt: skip
+_METATHESIS: Final = (4, 5, 7, 8, 9, 10, 12)
+
+
+def ring_opening(unit: RepeatUnit) -> Made | None:
+    """Return the cyclic monomer that a *canonical* unit comes from by ring opening, an aldehyde for a polyacetal."""
+    mol = unit.mol
+    head, tail = stars(mol)
+    path = Chem.GetShortestPath(mol, head, tail)[1:-1]
+    atoms = [mol.GetAtomWithIdx(index) for index in path]
+    bonds = [mol.GetBondBetweenAtoms(a, b) for a, b in pairwise(path)]
+    if any(atom.IsInRing() for atom in atoms) or any(bond.GetBondTypeAsDouble() != 1 for bond in bonds):
+        return None
+    if not 2 <= len(path) <= 17 or all(atom.GetAtomicNum() == 6 for atom in atoms):
+        return None
+    edit = Chem.RWMol(mol)
+    Chem.Kekulize(edit, clearAromaticFlags=True)
+    if len(path) == 2:
+        return _aldehyde(edit, path, (head, tail)) if sorted(atom.GetAtomicNum() for atom in atoms) == [6, 8] else None
+    edit.AddBond(path[0], path[-1], Chem.BondType.SINGLE)
+    ring = _without(edit, (head, tail))
+    closed = finished(ring)
+    if closed is None:
+        return None
+    if len(path) == 3 and (amino := _of_alpha_acid(closed)) is not None:
+        return amino
+    closed_mol = Chem.MolFromSmiles(closed)
+    for smarts, sizes, route in _RINGS:
+        if len(path) in sizes and closed_mol.HasSubstructMatch(Chem.MolFromSmarts(smarts)):
+            return route, Counter([closed])
+    return None
+
+
+def _without(edit: Chem.RWMol, ends: tuple[int, int]) -> Chem.RWMol:
+    edit.BeginBatchEdit()
+    for end in ends:
+        edit.RemoveAtom(end)
+    edit.CommitBatchEdit()
+    return edit
+
+
+def _aldehyde(edit: Chem.RWMol, path: tuple[int, ...], ends: tuple[int, int]) -> Made | None:
+    edit.GetBondBetweenAtoms(*path).SetBondType(Chem.BondType.DOUBLE)
+    text = finished(_without(edit, ends))
+    return None if text is None else ("anionic or cationic polymerisation of the aldehyde", Counter([text]))
+
+
+_ALPHA: Final = (
+    ("[#7:1]1[C:2][C:3]1=[O:4]>>[#7:1]1[C:2][C:3](=[O:4])OC1=O", "ring-opening polymerisation of the N-carboxyanhydride"),
+    ("[O:1]1[C:2][C:3]1=[O:4]>>[O:1]1[C:2][C:3](=[O:4])[O:1][C:2][C:3]1=[O:4]", ""),
+)
+
+
+def _of_alpha_acid(closed: str) -> Made | None:
+    """The N-carboxyanhydride of an alpha-amino acid, or the lactide of an alpha-hydroxy acid, from its three-ring."""
+    mol = Chem.MolFromSmiles(closed)
+    smarts, route = _ALPHA[0]
+    if products := _reaction(smarts).RunReactants((mol,)):
+        Chem.SanitizeMol(products[0][0])
+        return route, Counter([Chem.MolToSmiles(products[0][0])])
+    match = mol.GetSubstructMatch(Chem.MolFromSmarts("[O;r3]1[C;r3][C;r3]1=O"))
+    if not match:
+        return None
+    edit = Chem.RWMol(mol)
+    edit.RemoveBond(match[0], match[2])
+    size = mol.GetNumAtoms()
+    edit.InsertMol(Chem.Mol(edit))
+    edit.AddBond(match[0], size + match[2], Chem.BondType.SINGLE)
+    edit.AddBond(size + match[0], match[2], Chem.BondType.SINGLE)
+    text = finished(edit)
+    return None if text is None else ("ring-opening polymerisation of the lactide", Counter([text]))
+
+
+def metathesis(chain: Chain) -> Made | None:
+    """Return the cyclic olefin whose ring-opening metathesis gives a chain with one C=C a unit."""
+    path = chain.path[1:-1]
+    length = len(path) // chain.copies
+    if length not in _METATHESIS or any(chain.mol.GetAtomWithIdx(index).GetIsAromatic() for index in path[:length]):
+        return None
+    edit = Chem.RWMol(chain.kekule)
+    doubles = [at for at, (a, b) in enumerate(pairwise(path)) if edit.GetBondBetweenAtoms(a, b).GetBondTypeAsDouble() == 2]
+    inner = [at for at in doubles if at < 2 * length]
+    if len(doubles) > chain.copies or len(inner) < 2:
+        return None
+    first, second = path[inner[0] + 1], path[inner[1]]
+    for at in inner[:2]:
+        edit.RemoveBond(path[at], path[at + 1])
+    if edit.GetBondBetweenAtoms(first, second) is not None:
+        return None
+    edit.AddBond(first, second, Chem.BondType.DOUBLE)
+    for atoms, part in _fragments(edit):
+        if first in atoms:
+            text = finished(part)
+            return None if text is None else ("ring-opening metathesis polymerisation of the cyclic olefin", Counter([text]))
+    return None
+
+
+def _fragments(mol: Chem.Mol) -> Iterator[tuple[tuple[int, ...], Chem.Mol]]:
+    return zip(Chem.GetMolFrags(mol), Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False), strict=True)

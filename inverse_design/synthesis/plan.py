@@ -1,0 +1,173 @@
+"""How a polymer could be made: the route, its monomers and what to mind, told from the repeat unit alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import combinations
+from typing import Final
+
+from rdkit import Chem
+from rdkit.Contrib.SA_Score import sascorer
+
+from inverse_design.polymer import RepeatUnit, canonical_units, parse
+from inverse_design.synthesis.chain_growth import Made, metathesis, ring_opening, vinyl
+from inverse_design.synthesis.linkages import COUPLINGS, LEVELS, Linkage
+from inverse_design.synthesis.retro import Chain, cut_chain, matches, monomers_of, smallest
+
+STATISTICAL: Final = "statistical copolymer: three or more monomers keep no order unless two are joined beforehand"
+# Bonds of the backbone that do not last; Odian (2004), and Allcock, Lampe & Mark, Contemporary Polymer Chemistry (2003).
+_UNSTABLE: Final = (
+    ("hydrolysis: anhydride", "[1CX3;!R](=O)[1OX2][1CX3;!R]=O"),
+    ("hydrolysis: acetal", "[1OX2][1CX4;!$(C[F])][1OX2]"),
+    ("hydrolysis: imine", "[1CX3;!R]=[1NX2;!R]"),
+    ("hydrolysis: silyl ether or silazane", "[1Si][$([1OX2][#6]),$([1#7])]"),
+    ("hydrolysis: phosphorus ester or amide", "[1PX4,1PX3;!$(P=[1N])]-[1O,1N]"),
+    ("hydrolysis: alpha-hydroxy ester", "[1CX3](=O)-[1CX4]-[1OX2]-[1CX3]=O"),
+    ("hydrolysis: oxalate", "[1OX2]-[1CX3](=O)-[1CX3](=O)-[1OX2]"),
+    ("hydrolysis: sulfonate", "[1SX4](=O)(=O)-[1OX2]"),
+    ("oxidation: C=C of the chain", "[1CX4][1CX3;!R]=[1CX3][1CX4]"),
+    ("oxidation: polyacetylene", "[1CX3;!R]=[1CX3]-[1CX3]=[1CX3]"),
+    ("oxidation: disulfide or sulfide", "[#6]-[1SX2;!$(S(c)c)]"),
+    ("oxidation: C-H beside ether oxygen", "[1CX4;!H0]-[1OX2;!$(OC=[O,S])]-[1CX4]"),
+    ("oxidation: amine of the chain", "[1CX4;!H0]-[1NX3;!$(N[#6]=[O,S])]"),
+    ("oxidation: Si-Si bond", "[1Si]-[1Si]"),
+)
+_PHOSPHAZENE: Final = Linkage(
+    kind="phosphazene",
+    route="ring-opening polymerisation of hexachlorocyclotriphosphazene, then substitution",
+    retro="[1P;$(P=[1N]),$(P-[1N]):1]-[O,N,S;!1:2]>>Cl[P:1].[*:2]",
+    reagent="ClP1(Cl)=NP(Cl)(Cl)=NP(Cl)(Cl)=N1",
+)
+_FEW: Final = 2
+_JOINERS: Final = frozenset({"O=C(Cl)Cl", "O", "O=C=O", "O=S=O", "[C-]#[O+]", "[Na][S][Na]", "C=O", "N"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monomer:
+    """A starting material: SMILES, how many a repeat unit takes (smallest whole numbers), and its SA score (1 to 10)."""
+
+    smiles: str
+    count: int
+    sa_score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synthesis:
+    """A route to a polymer."""
+
+    route: str
+    monomers: tuple[Monomer, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def sa_score(self) -> float:
+        """SA score of the monomer that is hardest to make."""
+        return max(monomer.sa_score for monomer in self.monomers)
+
+
+def synthesis(unit: RepeatUnit) -> Synthesis | None:
+    """Return how to make a polymer, or None where no route of the tables leads to it; the frame does not matter."""
+    return synthesis_of(canonical_units([unit])[0].psmiles)
+
+
+@lru_cache(maxsize=1 << 16)
+def synthesis_of(canonical: str) -> Synthesis | None:
+    """Return `synthesis` of a canonical repeat unit; ValueError for a text that is no repeat unit."""
+    unit = parse(canonical)
+    if not isinstance(unit, RepeatUnit):
+        raise ValueError(f"{canonical!r} is not a repeat unit: {unit}")
+    chain = Chain(unit)
+    made = next((made for made in _routes(unit, chain) if not any(_is_enol(text) for text in made[1])), None)
+    if made is None:
+        return None
+    route, found = made
+    monomers = tuple(Monomer(smiles=text, count=count, sa_score=_sa_score(text)) for text, count in smallest(found).items())
+    unstable = [name for name, smarts in _UNSTABLE if chain.mol.HasSubstructMatch(_pattern(smarts))]
+    if _substantial(found) > _FEW:
+        unstable.append(STATISTICAL)
+    return Synthesis(route=route, monomers=monomers, warnings=tuple(unstable))
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_enol(smiles: str) -> bool:
+    return bool(Chem.MolFromSmiles(smiles).HasSubstructMatch(_pattern("[OX2H,SX2H,NX3H2;!$(*-[#6]=[O,N,S])][CX3;!R]=[CX3]")))
+
+
+@cache
+def _pattern(smarts: str) -> Chem.Mol:
+    return Chem.MolFromSmarts(smarts)
+
+
+@lru_cache(maxsize=1 << 16)
+def _sa_score(smiles: str) -> float:
+    mol = Chem.MolFromSmiles(smiles)
+    # Reagents of three atoms (phosgene has four) are bought by the cylinder: the score is of fragments and knows none of theirs.
+    return 1.0 if mol.GetNumHeavyAtoms() <= 4 else float(sascorer.calculateScore(mol))
+
+
+def _substantial(monomers: Counter[str]) -> int:
+    """Number of monomers whose order along the chain matters, which leaves out what only joins them."""
+    return len(monomers.keys() - _JOINERS)
+
+
+def _routes(unit: RepeatUnit, chain: Chain) -> Iterator[Made]:
+    """Routes, the one a chemist would name first first; those whose monomers cannot exist are left out."""
+    if chain.mol.HasSubstructMatch(_pattern("[1P]=[1N]")):
+        if (
+            not chain.mol.HasSubstructMatch(_pattern("[1P]-[#6;!1]"))
+            and (made := _cut(chain, (_PHOSPHAZENE,), whole=True)) is not None
+        ):
+            yield made
+        return
+    for made in (vinyl(unit), ring_opening(unit), metathesis(chain)):
+        if made is not None:
+            yield made
+    for level in LEVELS:
+        if (made := _of_level(chain, level)) is not None:
+            yield made
+
+
+def _of_level(chain: Chain, level: tuple[Linkage, ...]) -> Made | None:
+    if level is COUPLINGS:
+        return _coupling(chain, level)
+    whole = _cut(chain, level)
+    kinds = (
+        list(dict.fromkeys(linkage.kind for linkage in level if matches(chain, linkage)))
+        if whole is None or _substantial(whole[1]) > _FEW
+        else []
+    )
+    if len(kinds) < 2:
+        return whole
+    # An ordered chain of three building blocks is made from two of them, joined beforehand by the other bond.
+    parts = [made for kind in kinds if (made := _cut(chain, tuple(one for one in level if one.kind == kind))) is not None]
+    fewer = [made for made in parts if _substantial(made[1]) <= _FEW]
+    return min(fewer or ([] if whole else parts), key=lambda made: max(map(_sa_score, made[1])), default=whole)
+
+
+def _cut(
+    chain: Chain, linkages: tuple[Linkage, ...], keep: frozenset[tuple[int, ...]] | None = None, *, whole: bool = False
+) -> Made | None:
+    residues = cut_chain(chain, linkages, keep, whole=whole)
+    monomers = None if residues is None else monomers_of(residues)
+    if residues is None or not monomers:
+        return None
+    return "; ".join(dict.fromkeys(linkage.route for linkage in residues.linkages)), monomers
+
+
+def _coupling(chain: Chain, level: tuple[Linkage, ...]) -> Made | None:
+    """Of many bonds between rings those that leave the smallest two building blocks."""
+    length = (len(chain.path) - 2) // chain.copies
+    places: dict[int, list[tuple[int, ...]]] = {}
+    for match in matches(chain, level[0]):
+        places.setdefault(min(chain.place.get(match[0], 0), chain.place.get(match[1], 0)) % length, []).append(match)
+    if len(places) <= _FEW:
+        return _cut(chain, level)
+    options = []
+    for pair in combinations(sorted(places)[:8], 2):
+        made = _cut(chain, level[:1], frozenset(match for place in pair for match in places[place]))
+        if made is not None:
+            options.append(((max(map(len, made[1])), sorted(made[1])), made))
+    return min(options, default=(None, None))[1]

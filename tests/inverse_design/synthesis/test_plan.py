@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdMolDescriptors
+
+from inverse_design.polymer import RepeatUnit, parse
+from inverse_design.synthesis.linkages import LEVELS
+from inverse_design.synthesis.plan import STATISTICAL, Synthesis, synthesis
+from inverse_design.synthesis.retro import cut_of
+
+with Path(__file__).with_name("textbook.csv").open(encoding="utf-8", newline="") as lines:
+    TEXTBOOK = list(csv.DictReader(lines))
+
+
+def made(text: str) -> Synthesis | None:
+    unit = parse(text)
+    assert isinstance(unit, RepeatUnit), text
+    return synthesis(unit)
+
+
+def monomers(text: str) -> set[str]:
+    found = made(text)
+    return set() if found is None else {monomer.smiles for monomer in found.monomers}
+
+
+def right(row: dict[str, str]) -> bool:
+    return monomers(row["psmiles"]) in [set(map(Chem.CanonSmiles, answer.split("."))) for answer in row["monomers"].split("|")]
+
+
+def test_textbook_monomers_of_well_known_polymers() -> None:
+    wrong = [row["polymer"] for row in TEXTBOOK if not right(row)]
+    assert len(TEXTBOOK) >= 60
+    assert len(wrong) <= 0.05 * len(TEXTBOOK), wrong
+
+
+def test_every_retro_reaction_is_read() -> None:
+    for linkage in (linkage for level in LEVELS for linkage in level):
+        cut = cut_of(linkage.retro)
+        assert cut.breaks or cut.removed, linkage
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["*CCOC(=O)c1ccc(C(=O)O*)cc1", "*COC(=O)c1ccc(C(=O)OC*)cc1", "*c1ccc(C(=O)OCCOC(*)=O)cc1", "*OCCOC(=O)c1ccc(C(*)=O)cc1"],
+        ["*CC(*)Cl", "*C(Cl)C*", "*CC(Cl)CC(*)Cl"],
+        ["*NCCCCCC(*)=O", "*CCNC(=O)CCC*", "*NCCCCCC(=O)NCCCCCC(*)=O"],
+        ["*Oc1ccc(C(=O)c2ccc(*)cc2)cc1", "*c1ccc(Oc2ccc(C(*)=O)cc2)cc1", "*C(=O)c1ccc(Oc2ccc(*)cc2)cc1"],
+        ["*CC=CC*", "*C=CCC*", "*CCC=C*"],
+    ],
+)
+def test_monomers_do_not_depend_on_the_frame(texts: list[str]) -> None:
+    assert len({frozenset(monomers(text)) for text in texts}) == 1
+    assert monomers(texts[0])
+
+
+# Atoms of the monomers minus atoms of the repeat unit: what the reaction gives off, by its stoichiometry.
+@pytest.mark.parametrize(
+    ("text", "given_off"),
+    [
+        ("*CC(*)c1ccccc1", ""),  # chain growth gives off nothing
+        ("*OCCCCCC(*)=O", ""),
+        ("*OCCOC(=O)NCCCCCCNC(*)=O", ""),  # polyaddition neither
+        ("*NCCCCCCNC(=O)CCCCC(*)=O", "H4O2"),  # two molecules of water
+        ("*c1ccc(Oc2ccc(N3C(=O)c4cc5c(cc4C3=O)C(=O)N(*)C5=O)cc2)cc1", "H4O2"),
+        ("*Nc1ccc(NC(=O)c2ccc(C(*)=O)cc2)cc1", "H2Cl2"),
+        ("*Oc1ccc(Oc2ccc(C(=O)c3ccc(*)cc3)cc2)cc1", "H2F2"),
+        ("*Oc1c(C)cc(*)cc1C", "H2"),  # taken up by oxygen
+    ],
+)
+def test_atoms_are_conserved(text: str, given_off: str) -> None:
+    found = made(text)
+    assert found is not None
+
+    def atoms(smiles: str, times: int = 1) -> dict[str, int]:
+        mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        counts: dict[str, int] = {}
+        for atom in mol.GetAtoms():
+            counts[atom.GetSymbol()] = counts.get(atom.GetSymbol(), 0) + times
+        return counts
+
+    balance: dict[str, int] = {}
+    for monomer in found.monomers:
+        for symbol, count in atoms(monomer.smiles, monomer.count).items():
+            balance[symbol] = balance.get(symbol, 0) + count
+    for symbol, count in atoms(text).items():
+        balance[symbol] = balance.get(symbol, 0) - count
+    balance.pop("*")
+    assert (
+        "".join(
+            f"{symbol}{count if count > 1 else ''}"
+            for symbol, count in sorted(balance.items(), key=lambda p: (p[0] != "H", p[0]))
+            if count
+        )
+        == given_off
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("*OC(=O)CCCCC(*)=O", "hydrolysis: anhydride"),
+        ("*CO*", "hydrolysis: acetal"),
+        ("*OC(C)C(*)=O", "hydrolysis: alpha-hydroxy ester"),
+        ("*CC=CC*", "oxidation: C=C of the chain"),
+        ("*CCO*", "oxidation: C-H beside ether oxygen"),
+        ("*C=Nc1ccc(N=Cc2ccc(*)cc2)cc1", "hydrolysis: imine"),
+        ("*OCCOC(=O)c1ccc(C(=O)NCCCCNC(=O)c2ccc(C(*)=O)cc2)cc1", ""),
+    ],
+)
+def test_what_does_not_last_is_said(text: str, part: str) -> None:
+    found = made(text)
+    assert found is not None
+    assert part in found.warnings or (not part and not found.warnings), found
+
+
+def test_monomers_that_keep_no_order_are_said() -> None:
+    found = made("*CC(c1ccccc1)CC(C)(C(=O)OC)CC(*)C#N")
+    assert found is not None
+    assert len(found.monomers) == 3
+    assert STATISTICAL in found.warnings
+
+
+@pytest.mark.parametrize("text", ["*OC1C(O)C(O)C(*)OC1CO", "*CC(C)C(C)C*", "*N1NN1*", "*CSC(*)(O)O"])
+def test_no_route_is_made_up(text: str) -> None:
+    assert made(text) is None
+
+
+def test_commodities_score_as_easy_and_an_engineered_dianhydride_as_harder() -> None:
+    easy, hard = made("*CC*"), made("*c1ccc(N2C(=O)c3ccc(C(c4ccc5c(c4)C(=O)N(*)C5=O)(C(F)(F)F)C(F)(F)F)cc3C2=O)cc1")
+    assert easy is not None
+    assert hard is not None
+    assert easy.sa_score == 1.0 < hard.sa_score < 4
+    assert rdMolDescriptors.CalcMolFormula(Chem.MolFromSmiles(hard.monomers[1].smiles)) == "C19H6F6O6"
