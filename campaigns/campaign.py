@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inverse_design.acquisition.strategies import Problem
     from inverse_design.loop import Workers
     from inverse_design.state import State
+    from inverse_design.verdict import Verdict
 
 ExecutorName = Literal["ray", "local"]
 Tell = Callable[["State", Row], None]
@@ -103,6 +104,12 @@ class Campaign:
             ledger.append_metrics(state.progress[-1] | {"seconds": seconds, "candidates": len(state.candidates)})
             if tell is not None:
                 tell(state, seconds)
+            write_report(spent + (time.monotonic() - began) / 3600)
+
+        def write_report(hours: float, end: Verdict | None = None) -> Results:
+            results = Results(state=state, manifest=ledger.manifest, source=self.source, hours=hours, end=end)
+            Disk().write(self.folder / "report.html", results.report().encode())
+            return results
 
         if (end := verdict(state, spent)) is None:
             problem = self._problem()
@@ -111,10 +118,7 @@ class Campaign:
                 end = run(state, problem, self._workers(cast), crew, ledger, after_round, spent)
             finally:
                 crew.close()
-        hours = spent + (time.monotonic() - began) / 3600
-        results = Results(state=state, manifest=ledger.manifest, source=self.source, hours=hours, end=end)
-        Disk().write(self.folder / "report.html", results.report().encode())
-        return results
+        return write_report(spent + (time.monotonic() - began) / 3600, end)
 
     def _state(self, ledger: Ledger) -> State:
         from inverse_design.state import State

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +11,9 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from campaigns.drawing import bracketed
+from campaigns.figures import boxes, scatter, yields
+from inverse_design.descriptor_names import NAMES
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
 
@@ -21,15 +26,14 @@ _HEADLINES: Final = {
     "collapse": ("Generator failed", "bad"),
 }
 _UNFINISHED: Final = ("Not finished", "open")
-_STRUCTURE = (310, 150)
-_CHART = (1000, 190)
 _TRACK = 132
 
 
 def render(context: Row) -> str:
     """Return the report as HTML; the same text for the same context.
 
-    context: `Results.document()` with `spec` (the campaign file as written) and `candidates` cut to those shown.
+    context: `Results.outline()` with `candidates` as rows, `spec` (the campaign file as written), `spread` (property -> quantiles a
+    round), `weights` (prompts of the last round) and `doubts`.
     """
     verdict = context["verdict"]
     headline, tone = _HEADLINES[verdict["reason"]] if verdict else _UNFINISHED
@@ -42,17 +46,30 @@ def render(context: Row) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    targets = context["targets"]
+    weights = [row | {"numbers": row["prompt"].split(",")} for row in context["weights"]]
+    two = scatter(candidates, *targets[:2]) if len(targets) > 1 else None
+    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     refused = [(reason, count) for reason, count in context["rejections"].items() if reason != "accepted"]
     rejections = sorted(refused, key=lambda pair: (-pair[1], pair[0]))
-    return environment.get_template("report.html.j2").render(
-        **context,
+    return environment.get_template(
+        "report.html.j2"
+    ).render(
+        **(context | {"weights": weights}),
         headline=headline,
         tone=tone,
         meters=_meters(context),
         scales=scales,
         track=_TRACK,
         shown=[_shown(row, scales) for row in candidates],
-        chart=_chart(context["rounds"]),
+        chart=yields(context["rounds"]),
+        moves=[boxes(context["spread"][target["column"]], target["low"], target["high"]) for target in targets],
+        scatter=two,
+        names=NAMES,
+        weight_columns=[index for index in range(len(NAMES)) if any(row["numbers"][index] != "0" for row in weights)],
+        script=Markup(script),  # part of this package; its digest is all that the page's policy lets run
+        script_digest=digest,
         refused=rejections[:14],
         refused_more=rejections[14:],
         refused_most=max((count for _, count in rejections), default=1),
@@ -71,6 +88,8 @@ class _Scale:
     low: float
     high: float
     zone: tuple[float, float]
+    first: str
+    """The way a click sorts at first: the better end on top."""
 
     @classmethod
     def over(cls, target: Row, candidates: list[Row]) -> _Scale:
@@ -90,6 +109,7 @@ class _Scale:
             low=low - margin,
             high=high + margin,
             zone=(0, _TRACK),
+            first="up" if target["sign"] < 0 or (not target["sign"] and target["low"] is None) else "down",
         )
         start, end = (scale.at(bound) if bound is not None else edge for bound, edge in zip(bounds, (0, _TRACK), strict=True))
         return cls(**{name: getattr(scale, name) for name in cls.__slots__} | {"zone": (start, end - start)})
@@ -115,32 +135,21 @@ def _shown(row: Row, scales: list[_Scale]) -> Row:
                 "in_domain": row[f"{scale.column}_in_domain"],
             }
         )
-    return row | {"answers": answers, "structure": structure(row["psmiles"])}
+    return row | {"answers": answers, "structure": bracketed(row["psmiles"]), "search": _search(row)}
 
 
-def structure(psmiles: str) -> Markup:
-    """Return a repeat unit drawn as SVG, its two open ends as wavy lines."""
-    from rdkit import Chem
-    from rdkit.Chem import rdDepictor
-    from rdkit.Chem.Draw import rdMolDraw2D
-
-    mol = Chem.MolFromSmiles(psmiles)
-    rdDepictor.Compute2DCoords(mol)
-    rdDepictor.NormalizeDepiction(mol)  # the long axis of the unit lies flat
-    rdDepictor.StraightenDepiction(mol, minimizeRotation=True)
-    drawing = rdMolDraw2D.MolDraw2DSVG(*_STRUCTURE)
-    options: Any = drawing.drawOptions()  # its stub types every attribute as itself
-    options.dummiesAreAttachments = True
-    options.clearBackground = False
-    options.padding = 0.02
-    options.bondLineWidth = 1.4
-    options.fixedBondLength = 26
-    options.minFontSize = 9
-    rdMolDraw2D.PrepareAndDrawMolecule(drawing, mol)
-    drawing.FinishDrawing()
-    text: str = drawing.GetDrawingText()
-    # Written by RDKit from atoms and bonds alone: labels come out as paths, never as the text of the SMILES.
-    return Markup(text[text.index("<svg") :].replace("<svg ", '<svg role="img" aria-label="repeat unit" ', 1))
+def _search(row: Row) -> str:
+    """What the text filter looks through."""
+    words = (
+        row["polymer_class"],
+        row["psmiles"],
+        row["canonical_psmiles"],
+        row["id"],
+        row["route"],
+        row["monomers"],
+        row["warnings"],
+    )
+    return " ".join(str(word) for word in words if word).lower()
 
 
 def _meters(context: Row) -> list[Row]:
@@ -161,21 +170,3 @@ def _meters(context: Row) -> list[Row]:
         }
         for label, value, limit in lines
     ]
-
-
-def _chart(rounds: list[Row]) -> list[Row]:
-    """Bars of samples, valid, accepted and passing, one group a round, in the coordinates of the chart."""
-    width, height = _CHART
-    most = max((row["samples"] for row in rounds), default=1) or 1
-    step = width / max(len(rounds), 8)
-    every = -(-len(rounds) // 25)
-    bars = []
-    for index, row in enumerate(rounds):
-        heights = {name: round(height * row[name] / most, 1) for name in ("samples", "valid", "accepted", "passing")}
-        place = {
-            "x": round(index * step + 0.12 * step, 1),
-            "width": round(0.76 * step, 1),
-            "middle": round((index + 0.5) * step, 1),
-        }
-        bars.append(row | place | {"label": row["round"] + 1 if index % every == 0 else "", "heights": heights})
-    return bars

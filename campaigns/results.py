@@ -20,6 +20,9 @@ from inverse_design.target import violation
 from inverse_design.verdict import Verdict, closest, verdict
 from surrogates.calibration import Z80
 
+SHOWN = 200
+"""Candidates that a report shows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
@@ -63,7 +66,57 @@ class Results:
         """Return the report, one HTML page."""
         from campaigns.report import render
 
-        return render(self.document() | {"candidates": self.rows(100), "spec": self.source})
+        return render(
+            self.outline()
+            | {
+                "candidates": self.rows(SHOWN),
+                "scored": len(self.state.candidates),
+                "spec": self.source,
+                "spread": self._spread(),
+                "weights": sorted(self.state.facts.get("prompts", []), key=lambda row: -row["weight"])[:8],
+                "strategy": self.state.facts.get("strategy", ""),
+                "doubts": self._doubts(),
+            }
+        )
+
+    def _spread(self) -> Row:
+        """Quantiles of each predicted property, a round at a time."""
+        import numpy as np
+
+        spread: Row = {}
+        for target in self.state.spec.targets:
+            by_round: dict[int, list[float]] = {}
+            for candidate in self.state.candidates:
+                by_round.setdefault(candidate.round, []).append(candidate.predictions[target.property].mean)
+            spread[column(PROPERTIES[target.property])] = [
+                {
+                    "round": index,
+                    "count": len(values),
+                    "quantiles": [float(q) for q in np.quantile(values, (0.1, 0.25, 0.5, 0.75, 0.9))],
+                }
+                for index, values in sorted(by_round.items())
+            ]
+        return spread
+
+    def _doubts(self) -> list[Row]:
+        """How far each property is to be trusted, over all scored candidates: domain, interval, surrogates that differ."""
+        import numpy as np
+
+        rows = []
+        for target in self.state.spec.targets:
+            answers = [candidate.predictions[target.property] for candidate in self.state.candidates]
+            apart = self.state.disagreement.get(target.property, [])
+            rows.append(
+                {
+                    "property": target.property,
+                    "unit": PROPERTIES[target.property].unit,
+                    "inside": float(np.mean([answer.in_domain for answer in answers])) if answers else None,
+                    "half": float(np.median([Z80 * answer.std for answer in answers])) if answers else None,
+                    "both": len(apart),
+                    "apart": float(np.median(apart)) if apart else None,
+                }
+            )
+        return rows
 
     def summary(self) -> Row:
         """Return where the campaign stands, as plain values."""
@@ -86,6 +139,10 @@ class Results:
 
     def document(self) -> Row:
         """Return summary, targets, candidates, rounds and reasons as one JSON document."""
+        return self.outline() | {"candidates": self.rows()}
+
+    def outline(self) -> Row:
+        """Return `document` with the number of candidates in place of the candidates."""
         targets = [
             {
                 "property": target.property,
@@ -94,6 +151,7 @@ class Results:
                 "column": column(PROPERTIES[target.property]),
                 "low": target.low if math.isfinite(target.low) else None,
                 "high": target.high if math.isfinite(target.high) else None,
+                "sign": {"maximize": 1, "minimize": -1}.get(target.direction or "", 0),
             }
             for target in self.state.spec.targets
         ]
@@ -102,7 +160,6 @@ class Results:
             **self.summary(),
             "targets": targets,
             "confidence": self.state.spec.confidence,
-            "candidates": self.rows(),
             "rounds": self.state.progress,
             "rejections": dict(self.state.reasons.most_common()),
             "models": self.manifest["models"],

@@ -67,6 +67,8 @@ class State:
         self.seen: set[str] = set()
         self.reasons: Counter[str] = Counter()
         self.progress: list[Row] = []
+        self.facts: Row = {}
+        self.disagreement: dict[str, list[float]] = {}
         self._columns: dict[str, list[Any]] = {
             name: [] for name in ("requested", "realised", "round", "accepted", "log_feasibility")
         }
@@ -79,6 +81,7 @@ class State:
         before = len(self.candidates)
         for row in record.samples:
             self._add_sample(record.index, row)
+        self.facts = record.facts
         self.rounds += 1
         self.samples += len(record.samples)
         new = self.candidates[before:]
@@ -139,6 +142,9 @@ class State:
                 for row in predictions
                 if row["property"] == target.property and row["mean"] is not None
             ]
+            if len(answers) > 1:
+                means = [answer.mean for answer in answers]
+                self.disagreement.setdefault(target.property, []).append(max(means) - min(means))
             answer = combine(answers)
             if answer is None:
                 return None

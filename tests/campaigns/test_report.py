@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from campaigns.report import render, structure
+from campaigns.drawing import bracketed
+from campaigns.figures import scatter
+from campaigns.report import render
 
 UNITS = [
     "*c1ccc(Oc2ccc(N3C(=O)c4ccc(-c5ccc6c(c5)C(=O)N(*)C6=O)cc4C3=O)cc2)cc1",
@@ -44,6 +48,11 @@ def candidate(rank: int, psmiles: str) -> dict[str, Any]:
         "sa_score_h": 2.4 + 0.3 * rank,
         "prompt": "416,32,0,6,0,2,2,4,0,4,4,0,8,2,6",
         "round": rank,
+        "makeable": rank != 5,
+        "route": None if rank == 5 else "polyimide from dianhydride and diamine",
+        "monomers": None if rank == 5 else "NCCN.O=C1OC(=O)C2C1C1C2C(=O)OC1=O",
+        "monomer_sa_score": None if rank == 5 else 2.0 + rank,
+        "warnings": "hydrolysis: acetal" if rank == 2 else "",
     }
 
 
@@ -66,7 +75,15 @@ def context() -> dict[str, Any]:
         "wanted": 25,
         "confidence": 0.6,
         "targets": [
-            {"property": "Tg", "wanted": "Tg >= 350 degC", "unit": "degC", "column": "tg_degc", "low": 350.0, "high": None},
+            {
+                "property": "Tg",
+                "wanted": "Tg >= 350 degC",
+                "unit": "degC",
+                "column": "tg_degc",
+                "low": 350.0,
+                "high": None,
+                "sign": 1,
+            },
             {
                 "property": "bandgap_chain",
                 "wanted": "3 <= bandgap_chain <= 5 eV",
@@ -74,6 +91,7 @@ def context() -> dict[str, Any]:
                 "column": "bandgap_chain_ev",
                 "low": 3.0,
                 "high": 5.0,
+                "sign": -1,
             },
         ],
         "candidates": [candidate(rank, psmiles) for rank, psmiles in enumerate(UNITS, 1)],
@@ -88,6 +106,19 @@ def context() -> dict[str, Any]:
         "models": {"bundled:polytao": "sha256:5c1e" + 56 * "0", "bundled:polync": "sha256:77ab" + 56 * "1"},
         "versions": {"inverse-design": "0.1.0", "rdkit": "2026.9.1"},
         "seed": 7,
+        "scored": 1234,
+        "spread": {
+            "tg_degc": [
+                {"round": index, "count": 30, "quantiles": [100 + 20 * index + 30 * q for q in range(5)]} for index in range(12)
+            ],
+            "bandgap_chain_ev": [],
+        },
+        "weights": [{"prompt": "416,32,0,6,0,2,2,4,0,4,4,0,8,2,6", "weight": 0.086, "draws": 2}],
+        "strategy": "feasible-yield",
+        "doubts": [
+            {"property": "Tg", "unit": "degC", "inside": 0.27, "half": 46.9, "both": 864, "apart": 19.2},
+            {"property": "bandgap_chain", "unit": "eV", "inside": None, "half": None, "both": 0, "apart": None},
+        ],
         "spec": "schema: 1\nname: heat-resistant-film\ntargets:\n  - {property: Tg, min: 350, unit: degC}\n",
     }
 
@@ -105,7 +136,7 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.append(tag)
         self.attributes += attrs
-        if tag not in {"meta", "link", "br", "img"}:
+        if tag not in {"meta", "link", "br", "img", "input"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -120,7 +151,11 @@ def test_the_report_is_whole_and_needs_nothing_from_elsewhere(context: dict[str,
     text = render(context)
     tags = Tags(text)
     assert tags.open == []
-    assert not {"script", "link", "iframe", "img", "object", "form", "base"} & set(tags.names)
+    assert tags.names.count("script") == 1
+    (script,) = re.findall(r"<script>(.*)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text  # nothing else may run
+    assert not {"link", "iframe", "img", "object", "form", "base"} & set(tags.names)
     assert "default-src 'none'" in text
     outside = [
         value for name, value in tags.attributes if name in {"href", "src", "action"} or (value and value.startswith("http"))
@@ -147,9 +182,17 @@ def test_it_says_what_was_found(context: dict[str, Any]) -> None:
         "pass",
     ):
         assert words in text, words
-    assert text.count("passes</span>") == 3
-    assert text.count("does not pass") == 2
+    assert text.count('tag yes">passes</span>') == 3
+    assert text.count('tag no">does not pass</span>') == 2
     assert text.count("outside the training domain") == 1
+    for words in (
+        "of 1,234 scored",
+        "polyimide from dianhydride",
+        "none of the known polymerisations",
+        "hydrolysis: acetal",
+        "19.2 degC",
+    ):
+        assert words in text, words
     assert text.index("structure:class:polyester") < text.index("<code>known") < text.index("invalid:unparsable")
     assert "<code>accepted" not in text
     assert "schema: 1" in text
@@ -170,9 +213,9 @@ def test_text_from_outside_is_shown_and_never_run(context: dict[str, Any], attac
     context["verdict"]["sentence"] = attack
     context["rejections"][attack] = 3
     context["models"][attack] = attack
-    context["candidates"][0] |= {"prompt": attack, "nearest": attack, "polymer_class": attack}
+    context["candidates"][0] |= {"prompt": attack, "nearest": attack, "polymer_class": attack, "route": attack, "monomers": attack, "warnings": attack}
     text = render(context)
-    assert "<script" not in text
+    assert text.count("<script") == 1
     assert "49" not in re.findall(r"<h1>(.*)</h1>", text)
     tags = Tags(text)
     assert tags.names.count("img") == 0
@@ -181,7 +224,8 @@ def test_text_from_outside_is_shown_and_never_run(context: dict[str, Any], attac
 
 
 def test_a_campaign_that_has_found_nothing(context: dict[str, Any]) -> None:
-    context |= {"verdict": None, "candidates": [], "rounds": [], "rejections": {}, "passing": 0}
+    context |= {"verdict": None, "candidates": [], "rounds": [], "rejections": {}, "passing": 0, "weights": []}
+    context["spread"] = {"tg_degc": [], "bandgap_chain_ev": []}
     text = render(context)
     assert "Not finished" in text
     assert "No generated text has passed" in text
@@ -195,8 +239,22 @@ def test_every_verdict_has_a_headline(context: dict[str, Any], reason: str) -> N
     assert 'class="state"' in render(context)
 
 
-def test_open_ends_are_drawn_as_wavy_lines_and_not_as_stars() -> None:
-    drawn = structure("*CC(*)c1ccccc1")
-    assert "*" not in re.sub(r"<!--.*?-->|style='[^']*'", "", drawn)
+def test_the_repeat_unit_stands_in_brackets() -> None:
+    drawn = bracketed("*CC(*)c1ccccc1")
+    assert drawn.count('class="bracket"') == 2
+    assert drawn.count(">n</text>") == 1
+    assert "*" not in drawn
     assert drawn.startswith("<svg ")
-    assert drawn.endswith("</svg>\n")
+    assert drawn.endswith("</svg>")
+
+
+def test_two_hundred_candidates_make_no_more_than_five_megabytes(context: dict[str, Any]) -> None:
+    context["candidates"] = [candidate(1 + rank % 5, UNITS[rank % 5]) | {"rank": rank} for rank in range(200)]
+    assert len(render(context).encode()) < 5_000_000
+
+
+def test_a_pareto_front_holds_what_nothing_beats() -> None:
+    rows = [{"rank": n, "a": a, "b": b, "feasible": True} for n, (a, b) in enumerate([(1, 4), (2, 3), (2, 2), (3, 1), (1, 1)])]
+    drawn = scatter(rows, {"column": "a", "sign": 1}, {"column": "b", "sign": 1})
+    assert drawn is not None
+    assert {point["rank"] for point in drawn["front"]} == {0, 1, 3}

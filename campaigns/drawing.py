@@ -1,0 +1,79 @@
+"""A repeat unit as chemists draw it: brackets across the two open bonds, with a subscript n."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from markupsafe import Markup
+
+SIZE: Final = (310, 150)
+_BRACKET = 0.56  # half its height and the length of its lips, in bond lengths
+_LIP = 0.16
+_MARGIN = 14
+# What RDKit writes for every bond and label, and the little of it that matters.
+_NOISE = re.compile(r"\s*(?:class='[^']*'|style='fill:none;[^']*?stroke:(#\w+);stroke-width:([\d.]+)px[^']*')")
+_EMPTY = re.compile(r"<path d='[^']*' fill='none'\s*/>\n|<!--.*?-->\n")
+
+
+def bracketed(psmiles: str, size: tuple[int, int] = SIZE) -> Markup:
+    """Return a repeat unit drawn as SVG, brackets across its open bonds and n at the right one."""
+    from rdkit import Chem
+    from rdkit.Chem import rdDepictor
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    mol = Chem.MolFromSmiles(psmiles)
+    rdDepictor.Compute2DCoords(mol)
+    rdDepictor.NormalizeDepiction(mol)  # the long axis of the unit lies flat
+    rdDepictor.StraightenDepiction(mol, minimizeRotation=True)
+    ends = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
+    for end in ends:
+        mol.GetAtomWithIdx(end).SetAtomicNum(6)  # an end without a label: the bond alone is drawn
+        mol.GetAtomWithIdx(end).SetNoImplicit(True)
+    drawing = rdMolDraw2D.MolDraw2DSVG(*size)
+    options: Any = drawing.drawOptions()  # its stub types every attribute as itself
+    options.clearBackground = False
+    options.padding = 0.07
+    options.bondLineWidth = 1.4
+    options.fixedBondLength = 26
+    options.minFontSize = 9
+    options.addStereoAnnotation = False
+    # Radical dots would mark the ends, which have no hydrogens.
+    options.includeRadicals = False
+    rdMolDraw2D.PrepareAndDrawMolecule(drawing, mol)
+    places = []
+    for end in ends:
+        (anchor,) = mol.GetAtomWithIdx(end).GetNeighbors()
+        places.append((drawing.GetDrawCoords(end), drawing.GetDrawCoords(anchor.GetIdx())))
+    drawing.FinishDrawing()
+    text: str = drawing.GetDrawingText()
+    # Written by RDKit from atoms and bonds alone: labels come out as paths, never as the text of the SMILES.
+    start, end_tag = text.index("<svg"), text.rindex("</svg>")
+    body = _EMPTY.sub("", _NOISE.sub(_kept, text[text.index(">", start) + 1 : end_tag]))
+    right = max(range(len(places)), key=lambda index: places[index][0].x)
+    marks = "".join(_bracket(*place, label=index == right) for index, place in enumerate(places))
+    width, height = size
+    return Markup(
+        f'<svg role="img" aria-label="repeat unit" class="unit-drawing" viewBox="0 {-_MARGIN} {width} {height + 2 * _MARGIN}"'
+        f' width="{width}" height="{height}">{body}{marks}</svg>'
+    )
+
+
+def _kept(match: re.Match[str]) -> str:
+    return f" stroke='{match[1]}'" if match[1] else ""
+
+
+def _bracket(end: Any, anchor: Any, *, label: bool) -> str:
+    """A bracket across the bond from `anchor` to `end`, its lips towards the unit."""
+    along = math.hypot(anchor.x - end.x, anchor.y - end.y) or 1.0
+    x, y = (anchor.x - end.x) / along, (anchor.y - end.y) / along  # unit vector into the unit
+    middle = (end.x + 0.42 * (anchor.x - end.x), end.y + 0.42 * (anchor.y - end.y))
+    corners = [(middle[0] - side * _BRACKET * along * y, middle[1] + side * _BRACKET * along * x) for side in (1, -1)]
+    lips = [(px + _LIP * along * x, py + _LIP * along * y) for px, py in corners]
+    path = " ".join(f"{px:.1f},{py:.1f}" for px, py in (lips[0], corners[0], corners[1], lips[1]))
+    text = ""
+    if label:
+        low = max(corners, key=lambda corner: corner[1])
+        text = f'<text x="{low[0] - 0.2 * along * x:.1f}" y="{low[1] + 0.2 * along:.1f}" font-size="{min(14.0, 0.5 * along):.1f}" class="n">n</text>'
+    return f'<polyline points="{path}" class="bracket"/>{text}'
