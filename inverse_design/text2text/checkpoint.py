@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,8 @@ from tokenizers import Tokenizer
 
 from inverse_design.errors import ModelError
 from inverse_design.text2text.t5 import T5, T5Config
+
+PICKLED: Final = "pytorch_model.bin"
 
 # As the authors of PolyTAO and PolyNC load theirs.
 _AUTHORS: dict[str, Any] = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "[PAD]", "padding_side": "right"}
@@ -49,12 +51,15 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 def _config(folder: Path) -> T5Config:
     path = folder / "config.json"
     try:
-        return T5Config.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(settings, dict) and "auto_map" in settings:
+            raise ModelError(f"{path}: asks to run code of its own (auto_map); only plain T5 checkpoints are read")
+        return T5Config.from_dict(settings)
     except FileNotFoundError:
         raise ModelError(
             f"{path}: no such file; wanted a folder with config.json, model.safetensors and tokenizer.json"
         ) from None
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, AttributeError, OSError) as error:
         raise ModelError(f"{path}: not the config of a T5 ({error}); copy the checkpoint again") from error
 
 
@@ -81,13 +86,18 @@ def _tokenizer(folder: Path) -> tuple[Callable[[Sequence[str]], list[list[int]]]
     return lambda texts: slow(list(texts))["input_ids"], lambda ids: str(slow.decode(list(ids))), len(slow)
 
 
+def superfluous(config: T5Config) -> frozenset[str]:
+    """Return names that published files may hold besides the network: copies of the shared embedding, a bias never used."""
+    tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
+    unused = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    return frozenset({"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", unused} | tied)
+
+
 def _model(folder: Path, config: T5Config) -> T5:
     path = folder / "model.safetensors"
-    if (folder / "pytorch_model.bin").exists() and not path.exists():
-        hint = "T5ForConditionalGeneration.from_pretrained(folder).save_pretrained(folder)"
-        raise ModelError(
-            f"{path}: no such file; pytorch_model.bin is not read because that can run code: convert it once with {hint}"
-        )
+    if (folder / PICKLED).exists() and not path.exists():
+        hint = f"inverse-design models convert t5 {folder}"
+        raise ModelError(f"{path}: no such file; {PICKLED} is not read because that can run code: convert it once with {hint}")
     if not path.exists():
         raise ModelError(f"{path}: no such file; wanted the weights of the checkpoint")
     try:
@@ -97,11 +107,7 @@ def _model(folder: Path, config: T5Config) -> T5:
     with torch.device("meta"):
         model = T5(config)
     wanted = model.state_dict()
-    # Published files may repeat the shared embedding under the names of its users.
-    copies = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"} | (
-        {"lm_head.weight"} if config.tie_word_embeddings else set()
-    )
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in copies}
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in superfluous(config)}
     wrong = sorted(wanted.keys() ^ tensors.keys()) or [
         name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape
     ]

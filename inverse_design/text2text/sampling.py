@@ -22,7 +22,7 @@ class Sampling:
     temperature: float = 1.0
     top_k: int = 100
     top_p: float = 0.999
-    max_new_tokens: int = 300
+    max_new_tokens: int = 299  # their max_length of 300 counts the start token
 
 
 @torch.inference_mode()
