@@ -15,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from campaigns.commands import app, modelling, reading, running
+from campaigns.commands import app, modelling, models, plugins, reading, running
 from inverse_design.errors import EngineError, Interrupted, SpecError
 
-__all__ = ["main", "modelling", "reading", "running"]  # importing them adds their commands
+__all__ = ["main", "modelling", "models", "plugins", "reading", "running"]  # importing them adds their commands
 
 
 def main() -> None:

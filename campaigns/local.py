@@ -26,7 +26,7 @@ class LocalExecutor:
     def run(self, worker: WorkerSpec, shards: Mapping[int, list[Row]]) -> Iterator[tuple[int, list[Row]]]:
         """Yield (shard index, rows) as shards finish, each once. Raises what a worker raises; ModelError if one is lost 4 times."""
         if self._seats:
-            yield from dispatch(worker, shards, self._seats, _wait, depth=1, patience=self._patience)
+            yield from dispatch(worker, shards, self._seats[: worker.most], _wait, depth=1, patience=self._patience)
         else:
             for index in sorted(shards):
                 yield index, self._here.work(worker, shards[index])

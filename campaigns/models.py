@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from campaigns import plugins, store
 from inverse_design.errors import ModelError, Problem, SpecError
 from inverse_design.protocols import Worker, WorkerSpec
-from inverse_design.spec import CampaignSpec, nearest
+from inverse_design.spec import CampaignSpec, ModelChoice, SurrogateChoice, nearest
 
+_LOG = logging.getLogger(__name__)
 ROOT: Final = Path(__file__).parents[1]
 GENERATORS: Final = {"bundled:polytao": ROOT / "generators" / "weights" / "polytao"}
 SURROGATES: Final = {
     "bundled:polync": ROOT / "surrogates" / "weights" / "polync",
     "bundled:polyscreen": ROOT / "surrogates" / "weights" / "polyscreen",
 }
+
+
+TIMEOUT, RETRIES = 300.0, 2  # of a program, where the spec says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +41,9 @@ class Model:
 def find(name: str, bundled: dict[str, Path], base: Path) -> Model:
     """Return the model of that name; ModelError, naming what to do, where there is none. Paths are relative to `base`."""
     folder = bundled.get(name)
-    if folder is None:
+    if folder is None and name.startswith("hub:"):
+        folder = store.located(name)
+    elif folder is None:
         if name.startswith("bundled:"):
             raise ModelError(f"no bundled model {name!r}{nearest(name, bundled) or '; bundled: ' + ', '.join(bundled)}")
         folder = base / name
@@ -43,18 +52,91 @@ def find(name: str, bundled: dict[str, Path], base: Path) -> Model:
     config = folder / "config.json"
     try:
         facts = json.loads(config.read_text(encoding="utf-8"))
-        digest = hashlib.sha256()
-        for path in sorted(folder.iterdir()):
-            if path.suffix in (".json", ".safetensors", ".model"):
-                digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        parts = {
+            path.name: store.sha256(path)
+            for path in sorted(folder.iterdir())
+            if path.suffix in (".json", ".safetensors", ".model") and path.name != store.RECORD
+        }
     except FileNotFoundError as error:
         raise ModelError(
             f"{folder}: no config.json; name a folder with config.json, model.safetensors and tokenizer.json"
         ) from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{config}: cannot be read ({error}); copy the model folder again") from error
+    store.checked(folder, parts)
+    digest = hashlib.sha256(b"".join(file.encode() + b"\0" + bytes.fromhex(part) for file, part in parts.items()))
     kind = "t5" if isinstance(facts, dict) and facts.get("model_type") == "t5" else "graph"
     return Model(name=name, kind=kind, folder=folder, digest=digest.hexdigest())
+
+
+def find_any(name: str, base: Path) -> Model:
+    """Return a model of either role, as `find` does."""
+    return find(name, GENERATORS | SURROGATES, base)
+
+
+def at_hand() -> list[Model]:
+    """Return the bundled models, then the pulled ones."""
+    names = [*GENERATORS, *SURROGATES]
+    if store.root().is_dir():
+        names += sorted(str(store.recorded(folder)["source"]) for folder in store.root().glob("*--*@*"))
+    return [find_any(name, Path()) for name in names]
+
+
+def loaded(model: Model) -> None:
+    """Load a model and let it go; ModelError where it cannot be."""
+    if model.kind == "graph":
+        _polyscreen(model.folder)
+    elif (model.folder / "calibration.json").exists():
+        _polync(model.folder)
+    else:
+        from inverse_design.text2text.checkpoint import load_checkpoint
+
+        load_checkpoint(model.folder)
+
+
+def description(model: Model) -> str:
+    """Return what a model is, and its card, as text for a terminal."""
+    known = store.recorded(model.folder)
+    lines = [f"{model.name} ({model.kind})", f"folder: {model.folder}", f"digest: {model.digest}"]
+    if known.get("converted_from"):
+        lines.append(f"weights converted from pickled ones with SHA-256 {known['converted_from']}")
+    if model.name in SURROGATES or model.kind == "graph" or _asked(model.folder):
+        lines.append(f"as a surrogate answers: {', '.join(offered(model))}")
+        if trial := experimental(model):
+            lines.append(f"of these, experimental (not reported by the authors): {', '.join(trial)}")
+    try:
+        card = (model.folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        card = "no model card (README.md) in this folder"
+    # A card from elsewhere may hold control sequences, which a terminal would obey.
+    return "\n".join(lines) + "\n\n" + "".join(letter for letter in card if letter.isprintable() or letter in "\n\t")
+
+
+def _asked(folder: Path) -> bool:
+    """Whether the tokens of a checkpoint hold PolyNC's questions."""
+    files = [path for name in ("tokenizer.json", "added_tokens.json") if (path := folder / name).exists()]
+    return any(b"Predict the Tg of the following SMILES" in path.read_bytes() for path in files)
+
+
+def experimental(model: Model) -> tuple[str, ...]:
+    """Return the properties that the published PolyNC answers and its paper does not report."""
+    if model.kind != "t5" or (model.folder / "calibration.json").exists():
+        return ()
+    from surrogates.polync import EXPERIMENTAL
+
+    return tuple(EXPERIMENTAL)
+
+
+def chosen(choice: ModelChoice, role: str, bundled: dict[str, Path], base: Path) -> Model:
+    """Return the model that a spec chooses, the user's own included, with the digest of what will run; raises ModelError."""
+    name = choice.model
+    if choice.command is not None:
+        digest, kind = plugins.command_digest(choice.command, base), "command"
+    elif name is not None and choice.own:
+        digest, kind = plugins.plugin_digest(name.removeprefix(plugins.PREFIX), role, choice.options or {}, base), "plugin"
+    else:
+        return find(name or "", bundled, base)
+    return Model(name=choice.called, kind=kind, folder=base, digest=digest)
 
 
 def offered(model: Model) -> tuple[str, ...]:
@@ -79,13 +161,19 @@ class Cast:
     generator: Model
     surrogates: dict[str, Model]
     properties: dict[str, tuple[str, ...]]
+    choices: dict[str, SurrogateChoice]
 
     @classmethod
     def of(cls, spec: CampaignSpec, base: Path) -> Cast:
         """Find every model of a spec; SpecError where no surrogate answers a target, ModelError where one is missing."""
-        generator = find(spec.generator.model, GENERATORS, base)
-        models = {_short(choice.model): find(choice.model, SURROGATES, base) for choice in spec.surrogates}
-        answers = {name: offered(model) for name, model in models.items()}
+        generator = chosen(spec.generator, "generator", GENERATORS, base)
+        models: dict[str, Model] = {}
+        for choice in spec.surrogates:
+            short = _short(choice)
+            free = next(name for n in count(1) if (name := f"{short}_{n}" if n > 1 else short) not in models)
+            models[free] = chosen(choice, "surrogate", SURROGATES, base)
+        choices = dict(zip(models, spec.surrogates, strict=True))
+        answers = {name: choices[name].properties or offered(model) for name, model in models.items()}
         wanted = [target.property for target in spec.targets]
         problems = []
         for index, name in enumerate(wanted):
@@ -99,8 +187,16 @@ class Cast:
         if problems:
             raise SpecError(problems)
         asked = {name: tuple(item for item in wanted if item in properties) for name, properties in answers.items()}
+        for name, model in models.items():
+            if trial := set(asked[name]) & set(experimental(model)):
+                _LOG.warning("%s: %s experimental: not reported by its authors", model.name, " and ".join(sorted(trial)))
         used = {name: properties for name, properties in asked.items() if properties}
-        return cls(generator=generator, surrogates={name: models[name] for name in used}, properties=used)
+        return cls(
+            generator=generator,
+            surrogates={name: models[name] for name in used},
+            properties=used,
+            choices={name: choices[name] for name in used},
+        )
 
     def digests(self) -> dict[str, str]:
         """Return name -> digest of every model, for the manifest."""
@@ -109,6 +205,8 @@ class Cast:
     def generator_worker(self, spec: CampaignSpec) -> WorkerSpec:
         """Return how to build the generator."""
         choice = spec.generator
+        if choice.own:
+            return _own(choice, "generator", self.generator)
         sampling = {"temperature": choice.temperature, "top_k": choice.top_k, "top_p": choice.top_p}
         return WorkerSpec(
             factory="campaigns.models:generator", arguments={"folder": str(self.generator.folder), "sampling": sampling}
@@ -116,23 +214,39 @@ class Cast:
 
     def surrogate_workers(self) -> dict[str, WorkerSpec]:
         """Return how to build each surrogate."""
-        return {
-            name: WorkerSpec(
-                factory="campaigns.models:surrogate",
-                arguments={
-                    "name": name,
-                    "kind": model.kind,
-                    "folder": str(model.folder),
-                    "properties": list(self.properties[name]),
-                },
-            )
-            for name, model in self.surrogates.items()
+        workers = {}
+        for name, model in self.surrogates.items():
+            answers = {"name": name, "properties": list(self.properties[name])}
+            if self.choices[name].own:
+                workers[name] = _own(self.choices[name], "surrogate", model, **answers)
+            else:
+                arguments = {**answers, "kind": model.kind, "folder": str(model.folder)}
+                workers[name] = WorkerSpec(factory="campaigns.models:surrogate", arguments=arguments)
+        return workers
+
+
+def _own(choice: ModelChoice, role: str, model: Model, **answers: Any) -> WorkerSpec:
+    """Return how to build a program or plug-in."""
+    how: dict[str, Any] = {"folder": str(model.folder.resolve())}
+    if choice.command is not None:
+        how |= {
+            "command": list(choice.command),
+            "timeout": choice.timeout or TIMEOUT,
+            "retries": RETRIES if choice.retries is None else choice.retries,
         }
+    else:
+        how |= {"plugin": model.name.removeprefix(plugins.PREFIX), "options": dict(choice.options or {})}
+    return WorkerSpec(factory=f"campaigns.plugins:{model.kind}_{role}", arguments={**answers, **how}, most=choice.concurrency)
 
 
-def _short(name: str) -> str:
+def _short(choice: ModelChoice) -> str:
     """Return a name for stages and columns: letters, digits, `_` and `.`."""
-    tail = name.removeprefix("bundled:").rstrip("/").rsplit("/", 1)[-1]
+    if choice.command is not None:
+        name = next((word for word in choice.command if Path(word).suffix), choice.command[0])
+    else:
+        name = (choice.model or "").removeprefix(plugins.PREFIX)
+    name = name.partition("@")[0] if name.startswith("hub:") else name.removeprefix("bundled:")
+    tail = name.rstrip("/").rsplit("/", 1)[-1]
     return "".join(letter if letter.isalnum() or letter in "_." else "_" for letter in tail)
 
 

@@ -67,7 +67,7 @@ class RayExecutor:
             key = identity(worker)
             if key not in self._seats:
                 share = min(1.0, ray.cluster_resources().get("CPU", 1.0) / self._workers) / KINDS  # type: ignore[no-untyped-call]
-                self._seats[key] = [ActorSeat(share) for _ in range(self._workers)]
+                self._seats[key] = [ActorSeat(share) for _ in range(min(self._workers, worker.most or self._workers))]
             yield from dispatch(worker, shards, self._seats[key], _wait, depth=2, patience=self._patience)
         except (exceptions.RayError, ConnectionError) as error:
             raise Interrupted(f"The Ray cluster is gone ({_first_line(error)}). Every finished shard is kept: resume.") from error

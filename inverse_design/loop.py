@@ -62,7 +62,11 @@ def one_round(state: State, decision: Decision, workers: Workers, executor: Exec
     def stage(name: str, worker: WorkerSpec, rows: list[Row]) -> list[Row]:
         return in_shards(name, worker, rows, index, executor, ledger)
 
-    texts = [",".join(map(str, prompt)) for prompt in decision.prompts for _ in range(spec.acquisition.samples_per_prompt)]
+    texts = [
+        spec.generator.prefix + ",".join(map(str, prompt))
+        for prompt in decision.prompts
+        for _ in range(spec.acquisition.samples_per_prompt)
+    ]
     asked = [{"prompt": text, "seed": seeds.seed(spec.seed, index, 3, sample)} for sample, text in enumerate(texts)]
     samples = [ask | answer for ask, answer in zip(asked, stage("generate", workers.generator, asked), strict=True)]
     clock.mark("generate")

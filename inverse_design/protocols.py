@@ -40,10 +40,11 @@ class Surrogate(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
-    """How to build a worker in any process: `module:function` of this project and its JSON arguments."""
+    """How to build a worker in any process: `module:function` of this project and its JSON arguments; `most` of it at once."""
 
     factory: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    most: int | None = None
 
 
 class Worker(Protocol):

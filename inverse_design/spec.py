@@ -9,7 +9,7 @@ import math
 import re
 from builtins import property as computed  # `Target` has a field of that name
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -269,21 +269,87 @@ class Novelty(Part):
     """Greatest Tanimoto similarity to a known polymer; a known polymer itself is always refused."""
 
 
-class GeneratorChoice(Part):
+class ModelChoice(Part):
+    """A model by its name, or a program of one's own."""
+
+    model: Text | None = None
+    """`bundled:NAME`, `hub:OWNER/NAME@REVISION`, a folder, or `plugin:NAME` for an installed package of one's own."""
+    options: dict[str, str | int | float | bool] | None = None
+    """What a plug-in is built with; a text that names a file is read from where the spec is."""
+    command: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    """A program of one's own and its arguments, as in [python, my_model.py], in place of `model`; no shell is involved."""
+    timeout: Annotated[Positive, Field(le=86_400)] | None = None
+    """Seconds in which a program must answer one batch; 300 when left out."""
+    retries: Annotated[Count, Field(le=10)] | None = None
+    """How often a program that failed is started again before the campaign stops; 2 when left out."""
+    concurrency: AtLeastOne | None = None
+    """Processes of a program or plug-in at once, at most; as many as there are workers when left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_default(cls, given: Any) -> Any:
+        """A command takes the place of the model that is there by default."""
+        return {"model": None, **given} if isinstance(given, dict) and given.get("command") is not None else given
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.model is None) == (self.command is None):
+            raise ValueError("give model or command, one of them")
+        if self.options and not (self.model or "").startswith("plugin:"):
+            raise ValueError("options are for a plug-in (model: plugin:NAME); put those of a program into command")
+        if self.command is None and (self.timeout, self.retries) != (None, None):
+            raise ValueError("timeout and retries are for a command")
+        if self.concurrency is not None and not self.own:
+            raise ValueError("concurrency is for a command or plug-in; --workers sets the processes of the others")
+        return self
+
+    @computed
+    def own(self) -> bool:
+        """Whether it is the user's own: a program or a plug-in."""
+        return self.command is not None or (self.model or "").startswith("plugin:")
+
+    @computed
+    def called(self) -> str:
+        """What it is called in the ledger: the model's name, or the command."""
+        return self.model or " ".join(self.command or ())
+
+
+class GeneratorChoice(ModelChoice):
     """The model that proposes candidates, and how it is sampled (defaults of PolyTAO's authors)."""
 
-    model: Text = "bundled:polytao"
+    model: Text | None = "bundled:polytao"
+    """`bundled:polytao`, `hub:OWNER/NAME@REVISION`, a folder, or `plugin:NAME` for an installed package of one's own."""
+    condition: dict[Text, Number] | None = None
+    """Values that stand before the 15 descriptors of every prompt, with two decimals, for a checkpoint fine-tuned on
+    properties: in the order in which it was taught them, in its own units, under names of your choice."""
     temperature: Annotated[Positive, Field(le=10)] = 1.0
     top_k: AtLeastOne = 100
     """Draw among this many likeliest tokens; 1 is greedy."""
     top_p: Annotated[Share, Field(gt=0)] = 0.999
     """Draw among the likeliest tokens that hold this much probability."""
 
+    @computed
+    def prefix(self) -> str:
+        """What stands before the 15 descriptors of every prompt: `-6.19,` for a condition of -6.19."""
+        return "".join(f"{value:.2f}," for value in (self.condition or {}).values())
 
-class SurrogateChoice(Part):
+
+class SurrogateChoice(ModelChoice):
     """A model that predicts properties."""
 
-    model: Text
+    properties: tuple[Text, ...] | None = None
+    """What a program or plug-in of one's own answers; models with weights say so themselves."""
+
+    @field_validator("properties")
+    @classmethod
+    def _in_table(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return names and tuple(_one_of(name, "property", PROPERTIES) for name in names)
+
+    @model_validator(mode="after")
+    def _said(self) -> Self:
+        if self.own != bool(self.properties):
+            raise ValueError("properties go with a command or plug-in, which must have them, as in [Tg]")
+        return self
 
 
 def _named(choice: object) -> object:
@@ -350,7 +416,7 @@ def _one_target_a_property(targets: tuple[Target, ...]) -> tuple[Target, ...]:
 
 
 def _at_least_one_model(choices: tuple[SurrogateChoice, ...]) -> tuple[SurrogateChoice, ...]:
-    models = [choice.model for choice in choices]
+    models = [choice.called for choice in choices]
     if not models:
         raise ValueError("give at least one model, or leave surrogates out for the bundled ones")
     if twice := {model for model in models if models.count(model) > 1}:

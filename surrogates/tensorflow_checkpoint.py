@@ -137,11 +137,13 @@ def _bytes(fields: dict[int, list[int | bytes]], number: int) -> bytes:
     return value
 
 
-def polyscreen_network(prefix: Path) -> PolyScreenNetwork:
+def polyscreen_network(prefix: Path, *, batch_norm_at_rest: bool = True) -> PolyScreenNetwork:
     """Return the authors' network from their checkpoint: DeepChem's GraphConvModel, output in degC; raises ModelError.
 
-    Its three hidden activations carry the factor of a batch normalisation that was never trained.
+    batch_norm_at_rest: the authors train without batch normalisation and predict with one that was never trained, which
+    multiplies the three hidden activations by 1/sqrt(1.001); False gives the network as it was trained.
     """
+    factor = BATCH_NORM_AT_REST if batch_norm_at_rest else 1.0
     found = read_checkpoint(prefix)
     try:
         state = {
@@ -154,19 +156,20 @@ def polyscreen_network(prefix: Path) -> PolyScreenNetwork:
         for name, stored in (("dense", "dense"), ("out", "regression_dense")):
             state |= {f"{name}.weight": torch.from_numpy(found[f"model/{stored}/kernel"].T.copy())}
             state |= {f"{name}.bias": torch.from_numpy(found[f"model/{stored}/bias"])}
-        network = PolyScreenNetwork(width=state["first.bias"].shape[1], dense=len(state["dense.bias"]), factor=BATCH_NORM_AT_REST)
+        network = PolyScreenNetwork(width=state["first.bias"].shape[1], dense=len(state["dense.bias"]), factor=factor)
         network.load_state_dict(state)
     except (KeyError, RuntimeError, ValueError) as error:
         raise ModelError(f"{prefix}: not a checkpoint of DeepChem's GraphConvModel for one property ({error})") from error
     return network.eval()
 
 
-def convert_polyscreen(prefix: Path, folder: Path) -> None:
+def convert_polyscreen(prefix: Path, folder: Path, *, batch_norm_at_rest: bool = True) -> None:
     """Write a checkpoint of the authors, which every user has to get from them, as a folder for `PolyScreen.load`.
 
     It answers as their program does: the unit as it is written, in degC; the error bar is their test RMSE, 28.7 degC.
     """
-    state = polyscreen_network(prefix).state_dict()
+    network = polyscreen_network(prefix, batch_norm_at_rest=batch_norm_at_rest)
+    state = network.state_dict()
     shared = {f"0.{name}": value for name, value in state.items() if name.startswith(CONVOLUTIONS)}
     heads = {
         f"0.{kind}.{name}": value.clone() for kind in KINDS for name, value in state.items() if not name.startswith(CONVOLUTIONS)
@@ -182,6 +185,6 @@ def convert_polyscreen(prefix: Path, folder: Path) -> None:
         dense=len(state["dense.bias"]),
         mean=0.0,
         scale=1.0,
-        factor=BATCH_NORM_AT_REST,
+        factor=network.factor,
         frame="written",
     )
