@@ -41,6 +41,37 @@ def train(
     )
 
 
+class FineTunable(StrEnum):
+    """The models that are fine-tuned."""
+
+    polytao = "polytao"
+
+
+@app.command()
+def finetune(
+    model: Annotated[FineTunable, typer.Argument(help="Which model.")],
+    table: Annotated[Path, typer.Option("--csv", help="Table with the columns prompt and target.")],
+    start: Annotated[
+        str, typer.Option("--model", help="What to begin with: a folder, hub:OWNER/NAME@REVISION or bundled:polytao.")
+    ] = "bundled:polytao",
+    work: Annotated[Path | None, typer.Option("--work", help="Folder for checkpoints; default training/finetune.")] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often every row is seen.")] = 10,
+    rate: Annotated[float, typer.Option("--rate", min=1e-8, max=1.0, help="Peak step size; the authors' by default.")] = 2e-5,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Processor threads.")] = 1,
+) -> None:
+    """Fine-tune PolyTAO on prompts of one's own, by its authors' recipe; the same command continues an interrupted run."""
+    from campaigns.models import GENERATORS, find
+    from generators.finetune import finetune_polytao
+
+    found = find(start, GENERATORS, Path())
+    folder = work or Path("training") / "finetune"
+    print(
+        finetune_polytao(
+            table, found.folder, folder, epochs, rate, threads, lambda line: print(line, file=sys.stderr, flush=True)
+        )
+    )
+
+
 @app.command()
 def evaluate(
     model: Annotated[BundledModel, typer.Argument(help="Which model.")],

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inverse_design.text2text.t5 import T5, T5Config
+
+
+class Recipe(Protocol):
+    """What a training run does at each step: a function of the step alone, so that it resumes exactly."""
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def save_every(self) -> int: ...
+
+    def scale(self, step: int) -> float:
+        """Return the factor on the peak step sizes at `step`."""
+
+    def optimisers(self, model: T5) -> list[torch.optim.Optimizer]:
+        """Return fresh optimisers whose groups have their `peak` step size."""
+
+    def batches(self, groups: list[Pairs], step: int) -> list[tuple[Tensor, Tensor]]:
+        """Return the (source ids, target ids) whose gradients are added up in `step`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +62,16 @@ class Schedule:
     def lasting(self, steps: int) -> Schedule:
         """Return the same schedule over another number of steps."""
         return replace(self, steps=steps)
+
+    def optimisers(self, model: T5) -> list[torch.optim.Optimizer]:
+        """Muon for the hidden matrices, AdamW for the rest."""
+        return _optimisers(model, self)
+
+    def batches(self, groups: list[Pairs], step: int) -> list[tuple[Tensor, Tensor]]:
+        """Return rows drawn by weight: (source ids, target ids), a function of the seed and the step alone."""
+        # A batch holds `tokens` tokens, so fewer long molecules: draw long lengths more often to keep the mix.
+        weights = np.array([group.cumulative[-1] * group.target.shape[1] for group in groups])
+        return draw(groups, weights / weights.sum(), self, step)
 
     def scale(self, step: int) -> float:
         """Return the factor on both step sizes at `step`."""
@@ -148,16 +177,13 @@ def orthogonal(x: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def train(model: T5, groups: list[Pairs], schedule: Schedule, folder: Path, say: Callable[[str], None]) -> None:
+def train(model: T5, groups: list[Pairs], schedule: Recipe, folder: Path, say: Callable[[str], None]) -> None:
     """Train `model` in place; continues from `folder` when it holds a checkpoint of an earlier start."""
-    optimisers = _optimisers(model, schedule)
-    # A batch holds `tokens` tokens, so fewer long molecules: draw long lengths more often to keep the mix.
-    weights = np.array([group.cumulative[-1] * group.target.shape[1] for group in groups])
-    shares = weights / weights.sum()
+    optimisers = schedule.optimisers(model)
     start = _load(model, optimisers, folder)
     began, losses = time.monotonic(), []
     for step in range(start, schedule.steps):
-        batches = draw(groups, shares, schedule, step)
+        batches = schedule.batches(groups, step)
         count = sum(target.numel() for _, target in batches)
         total = 0.0
         for source, target in batches:
