@@ -163,7 +163,7 @@ def canonicals(units: Sequence[RepeatUnit]) -> list[str]:
 
 def canonical_units(units: Sequence[RepeatUnit]) -> list[RepeatUnit]:
     """Return the canonical repeat unit of each unit, in order, as text and molecule."""
-    chains = [_Chain(unit.mol) for unit in units]
+    chains = [_Chain(unit) for unit in units]
     return [chain.canonical_unit(colours) for chain, colours in zip(chains, _colours(chains), strict=True)]
 
 
@@ -173,12 +173,15 @@ class _Chain:
     `cuts[i]` is (last atom of piece i - 1, first atom of piece i); `cuts[0]` joins one unit to the next.
     """
 
-    def __init__(self, unit: Chem.Mol) -> None:
-        mol = Chem.RWMol(unit)
-        Chem.RemoveStereochemistry(mol)
+    def __init__(self, unit: RepeatUnit) -> None:
+        if _STEREO.search(unit.psmiles):
+            mol = Chem.RWMol(unit.mol)
+            Chem.RemoveStereochemistry(mol)
+            unit = RepeatUnit(psmiles=Chem.MolToSmiles(mol), mol=mol)
+        mol = unit.mol
         head, tail = stars(mol)
         path = list(Chem.GetShortestPath(mol, head, tail))
-        self.mol = mol
+        self.unit, self.mol = unit, mol
         self.stars = (head, tail)
         self.order = mol.GetBondBetweenAtoms(path[0], path[1]).GetBondType()
         inner = [
@@ -187,11 +190,16 @@ class _Chain:
             if (bond := mol.GetBondBetweenAtoms(a, b)).GetBondType() == self.order and not bond.IsInRing()
         ]
         self.cuts: list[tuple[int, int]] = [(path[-2], path[1]), *inner]
-        edit = Chem.RWMol(mol)
-        for a, b in [(path[-1], path[-2]), (path[0], path[1]), *inner]:
+
+    def pieces(self) -> list[tuple[int, ...]]:
+        """Return the atoms between each cut and the next."""
+        edit = Chem.RWMol(self.mol)
+        for star, anchor in zip(self.stars, self.cuts[0][::-1], strict=True):
+            edit.RemoveBond(star, anchor)
+        for a, b in self.cuts[1:]:
             edit.RemoveBond(a, b)
         owner = {atom: atoms for atoms in Chem.GetMolFrags(edit) for atom in atoms}
-        self.pieces = [owner[first] for _, first in self.cuts]
+        return [owner[first] for _, first in self.cuts]
 
     def canonical_unit(self, colours: list[int]) -> RepeatUnit:
         """Return the shortest period from the first cut, given the colour of each atom."""
@@ -215,9 +223,12 @@ class _Chain:
     def _unit(self, start: int, length: int, *, oriented: bool = False) -> RepeatUnit:
         """The unit of `length` pieces from cut `start` with `*` at both ends (told apart when `oriented`)."""
         count = len(self.cuts)
+        if length == count and not oriented:
+            return self._whole(start)
         left = self.cuts[start][1]
         right = self.cuts[(start + length) % count][0]
-        keep = {atom for i in range(start, start + length) for atom in self.pieces[i % count]}
+        pieces = self.pieces()
+        keep = {atom for i in range(start, start + length) for atom in pieces[i % count]}
         edit = Chem.RWMol(self.mol)
         if start and length == count:
             edit.RemoveBond(*self.cuts[start])
@@ -232,6 +243,21 @@ class _Chain:
             if atom not in keep:
                 edit.RemoveAtom(atom)
         edit.CommitBatchEdit()
+        Chem.SanitizeMol(edit, _RINGS_ONLY)
+        return RepeatUnit(psmiles=Chem.MolToSmiles(edit), mol=edit)
+
+    def _whole(self, start: int) -> RepeatUnit:
+        """All pieces from cut `start`: the unit itself, or its stars moved there, which leaves atoms, valences and rings alone."""
+        if not start:
+            return self.unit
+        edit = Chem.RWMol(self.mol)
+        (head, tail), (last, first) = self.stars, self.cuts[start]
+        edit.RemoveBond(head, self.cuts[0][1])
+        edit.RemoveBond(tail, self.cuts[0][0])
+        edit.RemoveBond(last, first)
+        edit.AddBond(*self.cuts[0], self.order)
+        edit.AddBond(head, first, self.order)
+        edit.AddBond(tail, last, self.order)
         Chem.SanitizeMol(edit, _RINGS_ONLY)
         return RepeatUnit(psmiles=Chem.MolToSmiles(edit), mol=edit)
 

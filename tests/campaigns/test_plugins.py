@@ -41,6 +41,7 @@ def example(tmp_path: Path) -> Campaign:
     (tmp_path / "spec").mkdir()
     (tmp_path / "spec" / "density.py").write_text((EXAMPLE / "density.py").read_text())
     text = (EXAMPLE / "own_models.yaml").read_text().replace("[python,", f"[{sys.executable},")
+    text = text.replace("generator:\n", "generator:\n  condition: {gap: -6.187}\n")
     (tmp_path / "spec" / "own.yaml").write_text(text)
     return Campaign.from_yaml(
         tmp_path / "spec" / "own.yaml", tmp_path / "run", ["budget.rounds=1", "acquisition.samples_per_round=48"]
@@ -57,6 +58,7 @@ def test_the_examples_keep_the_contract_and_run(installed: Path, example: Campai
     results = example.run(workers=1, executor="local")
     found = results.state.candidates
     assert len(found) > 5
+    assert all(candidate.prompt.startswith("-6.19,") and candidate.prompt.count(",") == 15 for candidate in found)
     assert all(0.7 < candidate.predictions["density"].mean < 2.5 for candidate in found)
     (example.base / "density.py").write_text((EXAMPLE / "density.py").read_text() + "\n# another program now")
     with pytest.raises(StateError, match="models"):

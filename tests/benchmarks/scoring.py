@@ -1,0 +1,109 @@
+"""Scoring: PolyNC at its published size, one question at a time against batches; bundled polyScreen; the sieve. CPU seconds.
+
+OMP_NUM_THREADS=1 PYTHONPATH=. python tests/benchmarks/scoring.py STRUCTURES.parquet
+
+STRUCTURES.parquet has a column psmiles; the same 960 rows are drawn from it every time.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from transformers import AutoTokenizer, T5ForConditionalGeneration
+
+from campaigns.models import SURROGATES
+from inverse_design.descriptors import realised
+from inverse_design.novelty import fingerprint
+from inverse_design.polymer import RepeatUnit, canonical_units, parse
+from inverse_design.sieve import sieve_worker
+from inverse_design.structure import Requirements, sa_score
+from surrogates.polync import PolyNC
+from surrogates.polyscreen import PolyScreen
+from tests.benchmarks.generation import BASE
+from tests.published import POLYNC, checkpoint
+
+SHARD = 48
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def polync(texts: list[str]) -> None:
+    questions = [f"Predict the Tg of the following SMILES: {text}" for text in texts]
+    with tempfile.TemporaryDirectory() as name:
+        folder = checkpoint(Path(name), POLYNC, **BASE)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, bos_token="<s>", eos_token="</s>", pad_token="[PAD]", padding_side="right"
+        )
+        theirs = T5ForConditionalGeneration.from_pretrained(folder).eval()
+        answers = []
+
+        def one_at_a_time() -> None:
+            for question in questions[:8]:
+                encoded = tokenizer(question, return_tensors="pt")
+                output = theirs.generate(input_ids=encoded.input_ids, attention_mask=encoded.attention_mask, max_length=8)
+                answers.append(tokenizer.decode(output[0]).removeprefix("<pad>").removeprefix("<s>").partition("</s>")[0])
+
+        authors = seconds(one_at_a_time) / 8
+        ours, found = PolyNC.load(folder), list[str]()
+        batched = seconds(lambda: found.extend(ours.ask(questions))) / len(questions)
+    same = sum(a == b for a, b in zip(answers, found, strict=False))
+    print(f"PolyNC, authors' loop, one question: {authors:.3f} CPU s; ours, {len(questions)} at once: {batched:.3f}, ", end="")
+    print(f"{authors / batched:.1f} times faster; {same} of {len(answers)} answers identical")
+
+
+def sieve(texts: list[str]) -> None:
+    units = [unit for text in texts if isinstance(unit := parse(text), RepeatUnit)]
+    shards = [units[start : start + SHARD] for start in range(0, len(units), SHARD)]
+    canonical: list[RepeatUnit] = []
+    requirements = Requirements.of({"sa_score": {"max": 4.5}})
+    steps: dict[str, Callable[[], object]] = {
+        "gate, parse": lambda: [parse(text) for text in texts],
+        "15 descriptors": lambda: [realised(unit.mol) for unit in units],
+        "canonical unit": lambda: [canonical.extend(canonical_units(shard)) for shard in shards],
+        "fingerprint": lambda: [fingerprint(unit.mol) for unit in canonical],
+    }
+    spent = {name: seconds(work) for name, work in steps.items()}
+    total = sum(spent.values())
+    each = ", ".join(f"{name} {1e3 * value / len(texts):.2f} ms" for name, value in spent.items())
+    print(f"sieve, {' + '.join(steps)}: {len(texts) / total:.0f} molecules a CPU second ({each})")
+    examined = seconds(lambda: [requirements.examine(unit) for unit in units])
+    hard = seconds(lambda: [sa_score(unit) for unit in units])
+    whole = sieve_worker(structure={"sa_score": {"max": 4.5}})
+    rows = [[{"text": text} for text in texts[start : start + SHARD]] for start in range(0, len(texts), SHARD)]
+    spent_all = seconds(lambda: [whole.work(shard) for shard in rows])
+    print(
+        f"sieve, everything: {len(texts) / spent_all:.0f} molecules a CPU second ({1e3 * spent_all / len(texts):.2f} ms; ", end=""
+    )
+    print(f"structure {1e3 * examined / len(texts):.2f} ms, of which SA score {1e3 * hard / len(texts):.2f} ms)")
+
+
+def polyscreen(texts: list[str]) -> None:
+    model = PolyScreen.load(SURROGATES["bundled:polyscreen"])
+    model.predict(texts[:SHARD], ["Tg"])
+    spent = seconds(lambda: model.predict(texts, ["Tg"]))
+    count = {name: len(members) for name, members in model.networks.items()}
+    print(f"polyScreen, text to calibrated Tg, {max(count.values())} networks: {len(texts) / spent:.0f} molecules a CPU second")
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    column = pq.read_table(sys.argv[1], columns=["psmiles"])["psmiles"]
+    texts = [column[int(row)].as_py() for row in np.random.default_rng(0).choice(len(column), 960, replace=False)]
+    sieve(texts)
+    polyscreen(texts)
+    polync(texts[:32])
+
+
+if __name__ == "__main__":
+    main()
