@@ -185,7 +185,8 @@ def _end(process: subprocess.Popen[bytes], errors: Any) -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout, errors):
         with suppress(OSError):
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
