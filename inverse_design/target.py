@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from inverse_design.protocols import Prediction
+from inverse_design.protocols import Prediction, Row
 
 Vector = NDArray[np.float64]
 
@@ -65,6 +65,17 @@ def combine(answers: Sequence[Prediction]) -> Prediction | None:
     scatter = float(weights @ (means - mean) ** 2)
     variance = float(variances.min()) + scatter
     return Prediction(mean=mean, std=math.sqrt(variance), in_domain=any(answer.in_domain for answer in answers))
+
+
+def combined(answers: Sequence[Row], name: str) -> Prediction | None:
+    """Combine the stored answers of surrogates to one property, {property, mean, std, in_domain}; None where there is none."""
+    return combine(
+        [
+            Prediction(mean=row["mean"], std=row["std"], in_domain=row["in_domain"])
+            for row in answers
+            if row["property"] == name and row["mean"] is not None
+        ]
+    )
 
 
 def joint_log_feasibility(targets: Sequence[Target], predictions: Mapping[str, Prediction]) -> float:
