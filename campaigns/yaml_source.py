@@ -24,14 +24,19 @@ def load_spec(path: Path, overrides: Sequence[str] = (), base: Path | None = Non
     Raises SpecError with every problem found, in the order of the file. Paths in the file are relative to `base`, its folder if not given.
     """
     text = _read(path)
-    source = _Source.of(text, str(path))
+    return parse_spec(text, str(path), overrides, base or path.parent), text
+
+
+def parse_spec(text: str, file: str, overrides: Sequence[str] = (), base: Path = Path()) -> CampaignSpec:
+    """Return the spec in the text of a campaign file, as `load_spec` does; `file` names it in messages."""
+    source = _Source.of(text, file)
     for override in overrides:
         source.override(override)
-    source.check_reference(base or path.parent)
+    source.check_reference(base)
     spec = source.validate()
     if spec is None or source.problems:
         raise SpecError(sorted(source.problems, key=lambda problem: (problem.file == _SET, problem.line, problem.column)))
-    return spec, text
+    return spec
 
 
 def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:

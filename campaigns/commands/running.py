@@ -1,4 +1,4 @@
-"""Start a campaign and go on with it: init, schema, validate, run, resume."""
+"""Start a campaign and go on with it: init, schema, validate, run, design, resume."""
 
 from __future__ import annotations
 
@@ -87,6 +87,39 @@ def run(
     with progress(campaign.spec, campaign.folder) as tell:
         results = campaign.run(workers=workers, executor=executor.value, address=address, tell=tell)
     _finish(results, campaign.folder, json_)
+
+
+@app.command()
+def design(
+    property_: Annotated[str, typer.Option("--property", help="Property wanted.")],
+    low: Annotated[float | None, typer.Option("--min", help="Least value.")] = None,
+    high: Annotated[float | None, typer.Option("--max", help="Greatest value.")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Unit of the values; default: the property's own.")] = None,
+    class_: Annotated[list[str] | None, typer.Option("--class", help="Polymer class, repeatable; default: any.")] = None,
+    number: Annotated[int, typer.Option("-n", min=1, help="Candidates wanted.")] = 25,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Campaign folder; default runs/NAME.")] = None,
+    set_: Sets = None,
+    workers: Workers = None,
+    executor: Where = ExecutorChoice.ray,
+    address: Address = None,
+    json_: AsJson = False,
+) -> None:
+    """Find polymers with one property in one line: write the campaign file it stands for, beside its folder, and run it."""
+    from campaigns.storage import Disk
+    from campaigns.template import one_liner
+    from campaigns.yaml_source import parse_spec
+    from inverse_design.errors import StateError
+
+    text = one_liner(property_, low, high, unit, class_ or (), number)
+    wanted = parse_spec(text, "design", set_ or ())
+    folder = output or Path("runs") / wanted.name
+    path = folder.with_name(f"{folder.name}.yaml")
+    if path.exists() and path.read_bytes() != text.encode():
+        raise StateError(f"{path}: exists and says something else; name another folder with -o")
+    Disk().make_folder(path.parent)
+    Disk().write(path, text.encode())
+    print(f"spec: {path}; to change it, edit it and: inverse-design run {path} -o OTHER_DIR", file=sys.stderr)
+    run(path, folder, set_, workers, executor, address, json_)
 
 
 @app.command()

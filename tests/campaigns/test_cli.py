@@ -120,6 +120,22 @@ def test_init_writes_a_spec_that_is_valid(tmp_path: Path) -> None:
     assert cli("init", "mine.yaml", folder=tmp_path).returncode == 4
 
 
+def test_design_writes_the_spec_it_stands_for_and_runs_it(tmp_path: Path) -> None:
+    tiny = ("--set", "budget.rounds=1", "--set", "acquisition.samples_per_round=16", "--executor", "local", "--workers", "1")
+    wish = ("design", "--property", "Tg", "--min", "623", "--unit", "K", "--class", "polyimide", "-n", "2")
+    done = cli(*wish, *tiny, "--json", folder=tmp_path)
+    assert done.returncode in (0, 3), done.stderr
+    assert json.loads(done.stdout)["targets"][0]["low"] == pytest.approx(349.85)
+    path = tmp_path / "runs" / "tg-min-623-k-polyimide.yaml"
+    assert (path.parent / path.stem / "campaign.yaml").read_bytes() == path.read_bytes()
+    assert cli("validate", str(path)).returncode == 0
+    assert cli(*wish, *tiny, folder=tmp_path).returncode == 4
+    done = cli("design", "--property", "Tgg", "--min", "3", folder=tmp_path)
+    assert (done.returncode, "did you mean 'Tg'" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    done = cli("design", "--property", "Tg", folder=tmp_path)
+    assert (done.returncode, "give min" in done.stderr) == (2, True)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short campaign on the bundled models, on Ray, from the command line."""
