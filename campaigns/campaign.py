@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from campaigns.models import Cast
 from campaigns.reference import reference_source
@@ -18,11 +18,12 @@ from inverse_design.protocols import Executor, Row, WorkerSpec
 from inverse_design.spec import CampaignSpec
 
 if TYPE_CHECKING:
+    from campaigns.laboratory import Told
     from campaigns.ledger import Ledger
     from campaigns.results import Results
     from inverse_design.acquisition.strategies import Problem
     from inverse_design.loop import Workers
-    from inverse_design.state import State
+    from inverse_design.state import Candidate, State
     from inverse_design.verdict import Verdict
 
 ExecutorName = Literal["ray", "local"]
@@ -90,6 +91,31 @@ class Campaign:
         ledger = Ledger.open(self.folder)
         return Results(state=self._state(ledger), manifest=ledger.manifest, source=self.source, hours=_hours(ledger))
 
+    def suggest(self, count: int = 8, *, diverse: bool = False) -> list[Candidate]:
+        """Return what to measure next: the best candidates not told of yet; with `diverse`, none much like another."""
+        from campaigns.laboratory import suggest
+
+        return suggest(self.results().state, count, diverse)
+
+    def tell(self, measured: str | Path | Iterable[Mapping[str, object]] | Any, *, source: str | None = None) -> Told:
+        """Take measurements into the campaign and return what was understood and what changes because of it.
+
+        measured: a CSV or Parquet file, a pandas data frame, or rows of a table, as `suggest` and a laboratory write them.
+        source: name of the table, by default the file's; a table told again under its name replaces what it said before.
+        Raises SpecError, keeping nothing, where nothing in it was understood, and StateError while the campaign runs.
+        """
+        from campaigns.laboratory import tell
+        from campaigns.ledger import Ledger
+        from campaigns.local import LocalExecutor
+        from campaigns.measurements import cells
+        from campaigns.predict import Predictor
+
+        name, columns, rows = cells(measured, source)
+        cast = Cast.of(self.spec, self.base)
+        predictor = Predictor(properties=(), surrogates=cast.surrogate_workers())
+        with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
+            return tell(self.spec, ledger, name, columns, rows, lambda units: predictor.raw(units, LocalExecutor(1)))
+
     def _drive(
         self, ledger: Ledger, cast: Cast, workers: int, executor: ExecutorName, address: str | None, tell: Tell | None
     ) -> Results:
@@ -121,12 +147,9 @@ class Campaign:
         return write_report(spent + (time.monotonic() - began) / 3600, end)
 
     def _state(self, ledger: Ledger) -> State:
-        from inverse_design.state import State
+        from campaigns.laboratory import state
 
-        state = State(self.spec)
-        for record in ledger.rounds():
-            state.add(record)
-        return state
+        return state(self.spec, ledger)
 
     def _problem(self) -> Problem:
         from inverse_design.acquisition.features import Scale

@@ -15,10 +15,11 @@ from typing import Annotated
 
 import typer
 
-from campaigns.commands import app, modelling, models, plugins, reading, running
+from campaigns.commands import app, laboratory, modelling, models, plugins, predicting, reading, running
 from inverse_design.errors import EngineError, Interrupted, SpecError
 
-__all__ = ["main", "modelling", "models", "plugins", "reading", "running"]  # importing them adds their commands
+# Importing them adds their commands.
+__all__ = ["laboratory", "main", "modelling", "models", "plugins", "predicting", "reading", "running"]
 
 
 def main() -> None:

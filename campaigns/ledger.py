@@ -1,6 +1,6 @@
 """The campaign folder: what happened, in files that outlive any crash and can be copied anywhere.
 
-campaign.yaml  resolved.yaml  manifest.json  rounds/000012.parquet  partial/  metrics.jsonl  exports/  report.html  LOCK
+campaign.yaml  resolved.yaml  manifest.json  rounds/000012.parquet  partial/  measurements/000000.json  metrics.jsonl  exports/  report.html  LOCK
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Ledger:
         refuse_changed(folder, stored, manifest, resolved)
         lease = Lease.take(folder, disk, ttl)
         try:
-            for part in (folder, folder / "rounds", folder / "partial", folder / "exports"):
+            for part in (folder, folder / "rounds", folder / "partial", folder / "measurements", folder / "exports"):
                 disk.sweep(part)
             for name in ("rounds", "partial"):  # copying tools leave out empty folders
                 disk.make_folder(folder / name)
@@ -138,6 +138,25 @@ class Ledger:
         lease.check()
         self._disk.write(self.folder / "partial" / f"{round_index:06d}-{stage}-{index:06d}.json", sealed({"rows": rows}))
 
+    def measurements(self) -> Iterator[Row]:
+        """Yield what laboratories have told, in order. Raises StateError, naming the file, if one is damaged."""
+        for path in self._measurements():
+            with explained(path, "read it"):
+                data = path.read_bytes()
+            try:
+                yield unsealed(data)
+            except ValueError as error:
+                raise StateError(f"{path}: damaged or edited ({error}). Put back a copy of it.") from error
+
+    def keep_measurements(self, content: Row) -> None:
+        """Make one more telling of a laboratory durable. Shards of the round in progress, decided without it, are made again."""
+        lease = self._writable()
+        self._drop_shards(before=len(self._paths()) + 1)
+        self._disk.make_folder(self.folder / "measurements")
+        lease.check()
+        number = int(paths[-1].stem) + 1 if (paths := self._measurements()) else 0
+        self._disk.write(self.folder / "measurements" / f"{number:06d}.json", sealed(content, indent=1))
+
     def append_metrics(self, row: Row) -> None:
         """Add a line to metrics.jsonl: timings and events, which decide nothing."""
         self._writable().check()
@@ -184,6 +203,9 @@ class Ledger:
                     "later round and resume: they are made again."
                 )
         return [folder / name for name in names]
+
+    def _measurements(self) -> list[Path]:
+        return sorted((self.folder / "measurements").glob("[0-9]*.json"))
 
     def _drop_shards(self, before: int) -> None:
         for path in (self.folder / "partial").glob("*.json"):

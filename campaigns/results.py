@@ -44,9 +44,9 @@ class Results:
 
     def rows(self, top: int | None = None) -> list[Row]:
         """Return the ranked candidates as rows of plain values, units in the names."""
-        targets = self.state.spec.targets
+        targets, told = self.state.spec.targets, bool(self.state.lab.measured)
         return [
-            _row(rank, candidate, targets, self.state.passes(candidate))
+            _row(rank, candidate, targets, self.state.passes(candidate)) | (_told(candidate, targets) if told else {})
             for rank, candidate in enumerate(self.candidates()[:top], 1)
         ]
 
@@ -177,12 +177,21 @@ class Results:
 
     def print_table(self, top: int = 30) -> None:
         """Print the best candidates: those that pass, or the closest ones where none does."""
-        targets = self.state.spec.targets
         console = Console()
         # Piped output is never folded: half a SMILES is another molecule.
         console = console if console.is_terminal else Console(width=2000)
+        console.print(self.table(top), markup=False)
+        targets = self.state.spec.targets
+        domain = any(not one.predictions[target.property].in_domain for one in self._best(top) for target in targets)
+        print("\nvalue ± half-width of its 80 % interval" + (";  ? outside what the models were trained on" if domain else ""))
+
+    def _best(self, top: int) -> list[Candidate]:
         every = self.candidates()
-        shown = [candidate for candidate in every if self.state.passes(candidate)][:top] or every[:top]
+        return [candidate for candidate in every if self.state.passes(candidate)][:top] or every[:top]
+
+    def table(self, top: int) -> Table:
+        """Return the best candidates as a table for a terminal."""
+        targets = self.state.spec.targets
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("#", justify="right")
         table.add_column("repeat unit (PSMILES)", overflow="fold")
@@ -190,7 +199,7 @@ class Results:
             table.add_column(f"{target.property} / {PROPERTIES[target.property].unit}", justify="right")
         for name in ("P(pass)", "nearest known", "SA", "class", "round", "prompt"):
             table.add_column(name, justify="left" if name in ("class", "prompt") else "right", overflow="fold")
-        for rank, candidate in enumerate(shown, 1):
+        for rank, candidate in enumerate(self._best(top), 1):
             values = [_interval(candidate, target.property) for target in targets]
             table.add_row(
                 str(rank),
@@ -203,9 +212,7 @@ class Results:
                 str(candidate.round + 1),
                 candidate.prompt,
             )
-        console.print(table, markup=False)
-        domain = any(not candidate.predictions[target.property].in_domain for candidate in shown for target in targets)
-        print("\nvalue ± half-width of its 80 % interval" + (";  ? outside what the models were trained on" if domain else ""))
+        return table
 
 
 def column(item: Property) -> str:
@@ -229,9 +236,21 @@ def wanted(target: Target) -> str:
     return f"{target.direction} {text}" if target.direction else text
 
 
+def _told(candidate: Candidate, targets: Sequence[Target]) -> Row:
+    """What a laboratory said of a candidate, with columns for every target: campaigns without a laboratory have none of them."""
+    row: Row = {}
+    for target in targets:
+        one = candidate.measured.get(target.property)
+        row[f"{column(PROPERTIES[target.property])}_measured"] = None if one is None else one.value
+    remarks = [f"{name}: {remark}" for name, one in candidate.measured.items() for remark in one.remarks]
+    return row | {"laboratory": "; ".join(remarks) or None}
+
+
 def _interval(candidate: Candidate, name: str) -> str:
     answer = candidate.predictions[name]
     digits = 0 if PROPERTIES[name].scale >= 5 else 2
+    if (one := candidate.measured.get(name)) is not None and one.value is not None:
+        return f"{answer.mean:.{digits}f} measured"
     return f"{answer.mean:.{digits}f} ± {Z80 * answer.std:.{digits}f}{'' if answer.in_domain else ' ?'}"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from inverse_design.correction import packed, tanimoto
 from inverse_design.state import Candidate, State
 
 
@@ -27,6 +30,23 @@ def ranked(state: State) -> list[Candidate]:
         ),
     )
     return [candidate for candidate, _ in order]
+
+
+def diverse(candidates: Sequence[Candidate], count: int, similarity: float = 0.6) -> list[Candidate]:
+    """Return `count` candidates of a ranked list, each the best one that is not like those before it, in the order of the list.
+
+    Like means a Tanimoto similarity of at least `similarity`; the bound is raised step by step where too few are left.
+    """
+    bits = packed([candidate.canonical for candidate in candidates])
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(candidates)):
+        for number in range(len(candidates)):
+            if len(chosen) == count:
+                break
+            fresh = number not in chosen and not np.any(tanimoto(bits[[number]], bits[chosen]) >= similarity)
+            chosen += [number] if fresh else []
+        similarity += 0.1
+    return [candidates[number] for number in sorted(chosen)]
 
 
 def _objectives(state: State) -> NDArray[np.float64]:

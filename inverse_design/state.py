@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from inverse_design.acquisition.strategies import History
+from inverse_design.lab import Lab, Measured
 from inverse_design.protocols import Prediction, Row
 from inverse_design.spec import CampaignSpec
 from inverse_design.split import key
-from inverse_design.target import combine, joint_log_feasibility
+from inverse_design.target import combined, joint_log_feasibility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,10 @@ class Candidate:
     round: int
     sample: int
     predictions: Mapping[str, Prediction]
+    """What is known of each target's property: predicted, corrected by the laboratory, or measured."""
     log_feasibility: float
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    """What the laboratory said of it, by property; remarks under the name of their column."""
 
     @property
     def probability(self) -> float:
@@ -57,10 +61,11 @@ class Candidate:
 
 
 class State:
-    """Everything recomputed from the rounds: `for record in ledger.rounds(): state.add(record)`."""
+    """Everything recomputed from the rounds, and from what the laboratory said: `for record in ledger.rounds(): state.add(record)`."""
 
-    def __init__(self, spec: CampaignSpec) -> None:
+    def __init__(self, spec: CampaignSpec, lab: Lab | None = None) -> None:
         self.spec = spec
+        self.lab = lab or Lab()
         self.rounds = 0
         self.samples = 0
         self.candidates: list[Candidate] = []
@@ -97,25 +102,26 @@ class State:
 
     def _add_sample(self, round_index: int, row: Row) -> None:
         accepted = row["status"] == "accepted"
-        combined = self._combined(row["predictions"] or []) if accepted else None
-        feasibility = -math.inf if combined is None else joint_log_feasibility(self.spec.targets, combined)
+        answers = self._answers(row["predictions"] or [], row["canonical"]) if accepted else None
+        feasibility = -math.inf if answers is None else joint_log_feasibility(self.spec.targets, answers)
         columns = self._columns
         columns["requested"].append([int(number) for number in row["prompt"].split(",")[-15:]])
         columns["realised"].append(row["descriptors"] or [-1] * 15)
         columns["round"].append(round_index)
         # Where surrogates cannot be trusted, there is nothing to gain for the acquisition either.
-        columns["accepted"].append(combined is not None and all(answer.in_domain for answer in combined.values()))
+        columns["accepted"].append(answers is not None and all(answer.in_domain for answer in answers.values()))
         columns["log_feasibility"].append(feasibility)
-        self._scores.append(combined or {})
-        self.reasons["accepted" if accepted and combined is not None else "no_answer" if accepted else row["status"]] += 1
+        self._scores.append(answers or {})
+        self.reasons["accepted" if accepted and answers is not None else "no_answer" if accepted else row["status"]] += 1
         if row["canonical"]:
             self.seen.add(row["canonical"])
-        if combined is not None:
+        if answers is not None:
             self.candidates.append(
                 Candidate(
                     id=f"{key(row['canonical']):016x}",
                     log_feasibility=feasibility,
-                    predictions=combined,
+                    predictions=answers,
+                    measured=self.lab.measured.get(row["canonical"], {}),
                     round=round_index,
                     **{
                         name: row[name]
@@ -133,23 +139,18 @@ class State:
                 )
             )
 
-    def _combined(self, predictions: list[Row]) -> dict[str, Prediction] | None:
-        """Return one answer per target, or None where no surrogate has one."""
-        combined = {}
+    def _answers(self, predictions: list[Row], canonical: str) -> dict[str, Prediction] | None:
+        """Return one answer per target, or None where neither a surrogate nor the laboratory has one."""
+        answers = {}
         for target in self.spec.targets:
-            answers = [
-                Prediction(mean=row["mean"], std=row["std"], in_domain=row["in_domain"])
-                for row in predictions
-                if row["property"] == target.property and row["mean"] is not None
-            ]
-            if len(answers) > 1:
-                means = [answer.mean for answer in answers]
-                self.disagreement.setdefault(target.property, []).append(max(means) - min(means))
-            answer = combine(answers)
+            heard = [row["mean"] for row in predictions if row["property"] == target.property and row["mean"] is not None]
+            if len(heard) > 1:
+                self.disagreement.setdefault(target.property, []).append(max(heard) - min(heard))
+            answer = self.lab.answer(target.property, canonical, combined(predictions, target.property))
             if answer is None:
                 return None
-            combined[target.property] = answer
-        return combined
+            answers[target.property] = answer
+        return answers
 
     def passes(self, candidate: Candidate) -> bool:
         """Whether a candidate meets every target with the confidence the spec asks for, as told by models in their domain."""

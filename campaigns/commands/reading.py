@@ -22,10 +22,22 @@ class Format(StrEnum):
 
 
 @app.command()
-def status(folder: Folder, json_: AsJson = False) -> None:
+def status(
+    folder: Folder,
+    json_: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it while it runs; ends with it.")] = False,
+) -> None:
     """Say how far a campaign is."""
     from campaigns.campaign import Campaign
 
+    if watch:
+        from rich.console import Console
+
+        from campaigns.watch import watch as follow
+
+        follow(folder, Console(stderr=json_))
+        if not json_:
+            return
     results = Campaign.load(folder).results()
     if json_:
         print(json.dumps(results.summary(), allow_nan=False))

@@ -38,7 +38,7 @@ def spec(**changes: object) -> CampaignSpec:
 def drive(folder: Path, wanted: CampaignSpec, executor: Executor | None = None) -> tuple[Results, Verdict]:
     """Start or go on with a campaign on toy models, the way `Campaign` does with real ones."""
     campaign = Campaign(spec=wanted, source="schema: 1\n", folder=folder, base=folder)
-    manifest = {"spec": wanted.digest(), "seed": wanted.seed, "models": {}}
+    manifest = {"spec": wanted.digest(), "seed": wanted.seed, "models": {}, "base": "."}
     resolved = wanted.model_dump(mode="json", by_alias=True)
     started = (folder / "manifest.json").exists()
     ledger = Ledger.resume(folder, resolved, manifest) if started else Ledger.create(folder, "schema: 1\n", resolved, manifest)
