@@ -116,6 +116,11 @@ class Campaign:
         with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
             return tell(self.spec, ledger, name, columns, rows, lambda units: predictor.raw(units, LocalExecutor(1)))
 
+    def _repr_html_(self) -> str:
+        from campaigns.notebook import campaign_html
+
+        return campaign_html(self)
+
     def _drive(
         self, ledger: Ledger, cast: Cast, workers: int, executor: ExecutorName, address: str | None, tell: Tell | None
     ) -> Results:

@@ -120,7 +120,9 @@ class Told:
         kinds = Counter("remark" if one.value is None else "bound" if one.bound else "value" for one in found.readings)
         polymers = dict.fromkeys(one.canonical for one in found.readings)
         ours = {one.canonical for one in self.before.candidates}
-        counts = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items())
+        counts = ", ".join(
+            f"{kinds[kind]} {kind}{'s' if kinds[kind] > 1 else ''}" for kind in ("value", "bound", "remark") if kinds[kind]
+        )
         lines = [
             f"{found.source}: {found.rows} rows; {counts} of {len(polymers)} polymers, {sum(name not in ours for name in polymers)} never proposed"
         ]
@@ -138,7 +140,7 @@ class Told:
                 "local": "predictions are corrected near what was measured",
             }
             figures = f", leave-one-out error {correction.before:.3g} -> {correction.after:.3g} {unit}, error bars x {correction.widen:.2f}"
-            lines.append(f"{name}: {len(correction.points)} polymers measured, {by[form]}{figures if correction.before else ''}")
+            lines.append(f"{name}: {len(correction.points)} measured, {by[form]}{figures if correction.before else ''}")
         changes = self.changes()
         moved = [f"  {change}" for change in changes]
         lines += (

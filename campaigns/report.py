@@ -11,9 +11,9 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from campaigns.drawing import bracketed
 from campaigns.figures import boxes, scatter, yields
 from inverse_design.descriptor_names import NAMES
+from inverse_design.drawing import bracketed
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
 

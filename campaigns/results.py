@@ -189,6 +189,11 @@ class Results:
         every = self.candidates()
         return [candidate for candidate in every if self.state.passes(candidate)][:top] or every[:top]
 
+    def _repr_html_(self) -> str:
+        from campaigns.notebook import results_html
+
+        return results_html(self)
+
     def table(self, top: int) -> Table:
         """Return the best candidates as a table for a terminal."""
         targets = self.state.spec.targets

@@ -59,6 +59,11 @@ class Candidate:
         """Whether every target was predicted by a model that knows repeat units like this one."""
         return all(answer.in_domain for answer in self.predictions.values())
 
+    def _repr_html_(self) -> str:
+        from inverse_design.drawing import card
+
+        return card(self)
+
 
 class State:
     """Everything recomputed from the rounds, and from what the laboratory said: `for record in ledger.rounds(): state.add(record)`."""

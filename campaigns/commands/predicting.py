@@ -28,17 +28,22 @@ def predict(
         list[str] | None, typer.Option("--surrogate", help="Model to ask, repeatable; default: the bundled ones.")
     ] = None,
     column: Annotated[str | None, typer.Option("--column", help="Column with the repeat units.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes; default: one per core for long tables.")
+    ] = None,
     json_: AsJson = False,
 ) -> None:
     """Predict properties of the polymers in a table; every row is kept, with a status. The same command goes on after a stop."""
     from campaigns.campaign import cores
     from campaigns.local import LocalExecutor
     from campaigns.predict import Predictor, predict
+    from campaigns.tables import Table
     from inverse_design.errors import Interrupted
+    from inverse_design.loop import SHARD
 
     chosen = Predictor.of(property_ or ["Tg"], surrogate)
-    executor = LocalExecutor(workers or cores())
+    # A process that loads the models is worth its while from a few shards on.
+    executor = LocalExecutor(workers or min(cores(), max(1, Table.open(table).lines // (4 * SHARD))))
     try:
         with _progress(table.name) as tell:
             counts = predict(table, output, chosen, executor, structure=column, tell=tell)

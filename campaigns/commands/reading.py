@@ -37,6 +37,7 @@ def status(
 
         follow(folder, Console(stderr=json_))
         if not json_:
+            print()
             return
     results = Campaign.load(folder).results()
     if json_:

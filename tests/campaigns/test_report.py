@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from campaigns.drawing import bracketed
 from campaigns.figures import scatter
 from campaigns.report import render
+from inverse_design.drawing import bracketed
 
 UNITS = [
     "*c1ccc(Oc2ccc(N3C(=O)c4ccc(-c5ccc6c(c5)C(=O)N(*)C6=O)cc4C3=O)cc2)cc1",
@@ -213,7 +213,14 @@ def test_text_from_outside_is_shown_and_never_run(context: dict[str, Any], attac
     context["verdict"]["sentence"] = attack
     context["rejections"][attack] = 3
     context["models"][attack] = attack
-    context["candidates"][0] |= {"prompt": attack, "nearest": attack, "polymer_class": attack, "route": attack, "monomers": attack, "warnings": attack}
+    context["candidates"][0] |= {
+        "prompt": attack,
+        "nearest": attack,
+        "polymer_class": attack,
+        "route": attack,
+        "monomers": attack,
+        "warnings": attack,
+    }
     text = render(context)
     assert text.count("<script") == 1
     assert "49" not in re.findall(r"<h1>(.*)</h1>", text)

@@ -1,14 +1,26 @@
-"""A repeat unit as chemists draw it: brackets across the two open bonds, with a subscript n."""
+"""A repeat unit as chemists draw it: brackets across the two open bonds, with a subscript n; a candidate as a notebook shows it."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
+from inverse_design.properties import PROPERTIES
+
+if TYPE_CHECKING:
+    from inverse_design.state import Candidate
+
 SIZE: Final = (310, 150)
+STYLE: Final = (
+    "<style>.unit-drawing{background:#fff}.unit-drawing path:not([fill]){fill:none;stroke-width:1.4px}"
+    ".unit-drawing .bracket{fill:none;stroke:#17212b;stroke-width:1.5}.unit-drawing .n{font-style:italic;fill:#17212b}</style>"
+)
+"""How drawings look where no style sheet of the page says so."""
+
 _BRACKET = 0.56  # half its height and the length of its lips, in bond lengths
 _LIP = 0.16
 _MARGIN = 14
@@ -77,3 +89,27 @@ def _bracket(end: Any, anchor: Any, *, label: bool) -> str:
         low = max(corners, key=lambda corner: corner[1])
         text = f'<text x="{low[0] - 0.2 * along * x:.1f}" y="{low[1] + 0.2 * along:.1f}" font-size="{min(14.0, 0.5 * along):.1f}" class="n">n</text>'
     return f'<polyline points="{path}" class="bracket"/>{text}'
+
+
+def card(candidate: Candidate) -> str:
+    """Return a candidate as HTML: its structure, what is known of its properties, and where it came from."""
+    lines = []
+    for name, answer in candidate.predictions.items():
+        item, measured = PROPERTIES[name], candidate.measured.get(name)
+        how = "measured" if measured is not None and measured.value is not None else "predicted"
+        doubt = "" if answer.in_domain else ", unlike what the models know"
+        lines.append(
+            (
+                f"{name}, {how}{doubt}",
+                f"{answer.mean:.{item.decimals}f} ± {answer.std:.{item.decimals}f} (standard deviation) {item.unit}",
+            )
+        )
+    lines += [
+        ("probability of passing", f"{candidate.probability:.2f}"),
+        ("class", candidate.polymer_class),
+        ("SA score", f"{candidate.sa_score:.1f}"),
+        ("similarity to the nearest known", f"{candidate.similarity:.2f}"),
+        ("round", str(candidate.round + 1)),
+    ]
+    rows = "".join(f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in lines)
+    return f"<div>{STYLE}{bracketed(candidate.psmiles)}<p><code>{escape(candidate.psmiles)}</code></p><table>{rows}</table></div>"
