@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inverse_design.novelty import Packed, fingerprint
+from inverse_design.novelty import BITS, Packed, fingerprint
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.protocols import Prediction
 
@@ -130,9 +131,14 @@ class Correction:
 
 def packed(canonical: Sequence[str]) -> Packed:
     """Return the fingerprints of canonical repeat units, packed, shape (n, 128)."""
-    units = [parse(text) for text in canonical]
-    bits = b"".join(fingerprint(unit.mol) for unit in units if isinstance(unit, RepeatUnit))
-    return np.frombuffer(bits, np.uint8).reshape(len(canonical), -1)
+    return np.frombuffer(b"".join(map(_bits, canonical)), np.uint8).reshape(len(canonical), BITS // 8)
+
+
+@lru_cache(maxsize=1 << 16)
+def _bits(canonical: str) -> bytes:
+    unit = parse(canonical)
+    assert isinstance(unit, RepeatUnit), canonical
+    return fingerprint(unit.mol)
 
 
 def tanimoto(a: Packed, b: Packed) -> _Floats:
