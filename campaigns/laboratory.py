@@ -27,6 +27,7 @@ Ask = Callable[[Sequence[str]], list[list[Row]]]
 """Repeat units to the raw answers of the campaign's surrogates."""
 
 _LINES: Final = 20
+_HOW: Final = {"none": "no correction", "affine": "a shift and a stretch", "local": "what was measured nearby in structure"}
 
 
 def state(spec: CampaignSpec, ledger: Ledger) -> State:
@@ -133,14 +134,10 @@ class Told:
         lines += [f"columns not read: {', '.join(found.unread)}"] if found.unread else []
         lines += [f"taken for granted: {', '.join(found.assumed)}"] if found.assumed else []
         for name, correction in self.after.lab.corrections.items():
-            unit, form = PROPERTIES[name].unit, correction.form.name
-            by = {
-                "none": "predictions stay",
-                "affine": "predictions are shifted and stretched",
-                "local": "predictions are corrected near what was measured",
-            }
-            figures = f", leave-one-out error {correction.before:.3g} -> {correction.after:.3g} {unit}, error bars x {correction.widen:.2f}"
-            lines.append(f"{name}: {len(correction.points)} measured, {by[form]}{figures if correction.before else ''}")
+            unit = PROPERTIES[name].unit
+            how = ", ".join(f"{_HOW[form]} {share:.0%}" for form, share in correction.shares.items())
+            figures = f": {how}; leave-one-out error {correction.before:.3g} -> {correction.after:.3g} {unit}, error bars x {correction.widen:.2f}"
+            lines.append(f"{name}: {correction.measured} measured{figures if how else ', too few to correct predictions'}")
         changes = self.changes()
         moved = [f"  {change}" for change in changes]
         lines += (
@@ -153,8 +150,8 @@ class Told:
         found = self.understood
         corrections = {
             name: {
-                "form": one.form.name,
-                "polymers": len(one.points),
+                "measured": one.measured,
+                "shares": dict(one.shares),
                 "error_before": one.before,
                 "error_after": one.after,
                 "widen": one.widen,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from inverse_design.correction import AFFINE, LOCAL, NONE, Correction, Point, packed, tanimoto
+from inverse_design.correction import AFFINE, LOCAL, NONE, Correction, Form, Point, Residuals, packed, tanimoto
 from inverse_design.lab import NOISE, Lab, Measured, Reading
 from inverse_design.protocols import Prediction
 
@@ -28,13 +28,13 @@ def points(offset: float, noise: float, count: int = 18, seed: int = 0) -> list[
 
 
 @pytest.mark.parametrize("form", [NONE, AFFINE, LOCAL])
-def test_leave_one_out_in_closed_form_is_leaving_one_out(form: object) -> None:
+def test_leave_one_out_in_closed_form_is_leaving_one_out(form: Form) -> None:
     """Refitted without each point; centre, width and ends of the whole set are kept, as the closed form does."""
     every = points(20, 25)
-    whole = Correction(form, every, 50.0)
+    whole = Residuals(form, every, 50.0)
     errors, stds = whole.left_out()
     for left in (0, 7, 17):
-        rest = Correction(form, [one for i, one in enumerate(every) if i != left], 50.0)
+        rest = Residuals(form, [one for i, one in enumerate(every) if i != left], 50.0)
         for name in ("_size", "_centre", "_width", "_ends"):
             setattr(rest, name, getattr(whole, name))
         keep = [i for i in range(len(every)) if i != left]
@@ -42,9 +42,9 @@ def test_leave_one_out_in_closed_form_is_leaving_one_out(form: object) -> None:
         noise = form.noise**2 * 900 + 100
         rest._inverse = np.linalg.inv(rest._kernel(rest._z, rest._bits) + noise * np.eye(len(keep)))
         rest._weights = rest._inverse @ whole._residuals[keep]
-        answer = rest(every[left].predicted, every[left].canonical)
-        assert every[left].value - answer.mean == pytest.approx(errors[left])
-        assert math.sqrt(answer.std**2 + 100) == pytest.approx(stds[left])
+        mean, variance = rest.at(every[left].predicted, every[left].canonical)
+        assert every[left].value - mean == pytest.approx(errors[left])
+        assert math.sqrt(variance + 100) == pytest.approx(stds[left])
 
 
 def test_a_constant_error_is_found_and_shrunk_by_the_textbook_formula() -> None:
@@ -53,19 +53,23 @@ def test_a_constant_error_is_found_and_shrunk_by_the_textbook_formula() -> None:
         Point(canonical=UNITS[i], predicted=Prediction(mean=200.0, std=30.0, in_domain=True), value=240.0, std=10.0)
         for i in range(8)
     ]
-    found = Correction.fit(same, 50.0)
-    assert found.form is AFFINE
     shrink = 8 / (8 + (900 + 100) / (0.35 * 30) ** 2)
-    assert found(same[0].predicted, "*CCCCCCCCO*").mean == pytest.approx(200 + 40 * shrink)
+    assert Residuals(AFFINE, same, 50.0).at(same[0].predicted, "*CCCCCCCCO*")[0] == pytest.approx(200 + 40 * shrink)
+    found = Correction.fit(same, 50.0)
+    left_out = 40 * (1 - 7 / (7 + (900 + 100) / (0.35 * 30) ** 2))
+    weight = 1 / (1 + (left_out / 40) ** 4)  # eight points: odds are the fourth power of the ratio of errors
+    assert found.shares["affine"] == pytest.approx(weight)
+    assert found(same[0].predicted, "*CCCCCCCCO*").mean == pytest.approx(200 + 40 * shrink * weight)
     assert found.after < found.before == pytest.approx(40)
 
 
 def test_few_or_faultless_measurements_change_no_mean() -> None:
-    assert Correction.fit(points(80, 0)[:2], 50.0).form is NONE
+    asked = Prediction(mean=123.0, std=30.0, in_domain=False)
+    assert Correction.fit(points(80, 0)[:2], 50.0)(asked, UNITS[0]) == asked
     exact = [Point(canonical=one.canonical, predicted=one.predicted, value=one.predicted.mean, std=10.0) for one in points(0, 0)]
     found = Correction.fit(exact, 50.0)
-    asked = Prediction(mean=123.0, std=30.0, in_domain=False)
-    assert (found.form, found(asked, UNITS[0]).mean, found(asked, UNITS[0]).in_domain) == (NONE, 123.0, False)
+    assert found(asked, UNITS[0]).mean == pytest.approx(123.0)
+    assert not found(asked, UNITS[0]).in_domain
     assert found.widen == pytest.approx(math.sqrt(10 / 28))  # no error in 18, and the surrogate's own bars count for 10
 
 
@@ -86,7 +90,7 @@ def test_errors_that_go_with_structure_are_corrected_where_they_are() -> None:
         for i, unit in enumerate(units)
     ]
     found = Correction.fit(every, 50.0)
-    assert found.form is LOCAL
+    assert found.shares["local"] > 0.5
     asked = Prediction(mean=205.0, std=30.0, in_domain=True)
     assert found(asked, "*CCCCC(F)(F)CC*").mean > 235
     assert abs(found(asked, "*CCCCCCOCC*").mean - 205) < 20
@@ -128,7 +132,7 @@ def test_a_measured_polymer_is_known_and_others_are_corrected() -> None:
     lab = Lab.of(
         [*told, Reading(canonical=UNITS[11], psmiles="", property="Tg", value=90, bound="<", cell="", where="")], predicted
     )
-    assert len(lab.corrections["Tg"].points) == 10  # a bound corrects nothing
+    assert lab.corrections["Tg"].measured == 10  # a bound corrects nothing
     known = lab.answer("Tg", UNITS[0], predicted[UNITS[0]]["Tg"])
     assert known == Prediction(mean=250.0, std=10.0, in_domain=True)
     other = lab.answer("Tg", UNITS[15], predicted[UNITS[15]]["Tg"])
