@@ -15,11 +15,11 @@ from typing import Annotated
 
 import typer
 
-from campaigns.commands import app, laboratory, modelling, models, plugins, predicting, reading, running
+from campaigns.commands import app, health, laboratory, modelling, models, plugins, predicting, reading, running
 from inverse_design.errors import EngineError, Interrupted, SpecError
 
 # Importing them adds their commands.
-__all__ = ["laboratory", "main", "modelling", "models", "plugins", "predicting", "reading", "running"]
+__all__ = ["health", "laboratory", "main", "modelling", "models", "plugins", "predicting", "reading", "running"]
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def _signals() -> Iterator[None]:
         if stopped:
             os._exit(130)
         stopped = True
-        raise Interrupted(f"stopped by {signal.Signals(number).name}; every finished shard is kept: inverse-design resume DIR")
+        raise Interrupted(f"stopped by {signal.Signals(number).name}; every finished shard is kept")
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
     before = {name: signal.signal(getattr(signal, name), stop) for name in names}
