@@ -13,6 +13,7 @@ from rich.table import Table
 
 from inverse_design.properties import PROPERTIES, Property
 from inverse_design.protocols import Row
+from inverse_design.ranking import diverse as unlike
 from inverse_design.ranking import ranked
 from inverse_design.spec import Target
 from inverse_design.state import Candidate, State
@@ -56,11 +57,34 @@ class Results:
 
         return pandas.DataFrame(self.rows())
 
-    def export(self, path: Path, kind: str, top: int | None = None) -> None:
-        """Write the ranked candidates as csv, parquet, json or sdf."""
+    def export(
+        self, path: Path, kind: str, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False
+    ) -> None:
+        """Write ranked candidates as csv, parquet, json, sdf or xlsx: those that meet every condition (`fitting`), and of them
+        the best, or with `diverse` the best that differ, up to `top`."""
         from campaigns.export import export
 
-        export(self.rows(top), kind, path)
+        export(self.selected(top, conditions, diverse=diverse), kind, path)
+
+    def export_monomers(
+        self, path: Path, kind: str, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False
+    ) -> None:
+        """Write the monomers of the candidates that `export` would write: a shopping list, one monomer a row."""
+        from campaigns.export import export
+        from campaigns.selection import shopping
+
+        export(shopping(self.selected(top, conditions, diverse=diverse)), kind, path, structure="smiles")
+
+    def selected(self, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False) -> list[Row]:
+        """Return the rows that meet every condition, at most `top`, of differing structure if `diverse`."""
+        from campaigns.selection import fitting
+
+        rows = fitting(self.rows(None if conditions or diverse else top), conditions)
+        if diverse and top is not None:
+            left = {row["id"] for row in rows[: max(10 * top, 200)]}
+            chosen = {candidate.id for candidate in unlike([one for one in self.candidates() if one.id in left], top)}
+            rows = [row for row in rows if row["id"] in chosen]
+        return rows[:top]
 
     def report(self) -> str:
         """Return the report, one HTML page."""
