@@ -44,7 +44,7 @@ def why(folder: Path, identity: str) -> Row:
 
 
 def _lineage(campaign: Campaign, ledger: Ledger, record: Round, row: Row) -> Row:
-    chosen = next((entry for entry in record.facts.get("prompts", ()) if entry["prompt"] == row["prompt"]), {})
+    chosen: Row = next((entry for entry in record.facts.get("prompts", ()) if entry["prompt"] == row["prompt"]), {})
     requested = [int(number) for number in row["prompt"].split(",")[-15:]]
     revision = sum(entry["from_round"] <= record.index for entry in ledger.manifest.get("revisions", ()))
     return {

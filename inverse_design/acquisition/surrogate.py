@@ -72,6 +72,8 @@ class PropertyModel:
                         optimizer_kwargs={"options": {"maxiter": ITERATIONS}},
                     )
             self.models[name] = model.eval()
+            with torch.no_grad():  # factorises the covariance of the rows: if that fails, it does so here
+                model.posterior(torch.from_numpy(np.ascontiguousarray(x[:1])))
 
     @torch.no_grad()
     def marginals(self, name: str, x: Array) -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """A spec amended, and candidates explained, on a toy campaign in a real folder."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,19 @@ def drive(folder: Path, campaign: Campaign) -> State:
     return state
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = CampaignSpec.model_validate(SPEC)
-    folder = tmp_path / "run"
+    folder = tmp_path_factory.mktemp("amend") / "run"
     manifest = {"spec": spec.identity(), "seed": spec.seed, "models": {}, "base": "."}
     Ledger.create(folder, "schema: 1\n", spec.as_json(), manifest).close()
     drive(folder, Campaign.load(folder))
     return folder
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 def test_amended_targets_judge_the_stored_predictions_anew_and_the_campaign_goes_on(folder: Path) -> None:

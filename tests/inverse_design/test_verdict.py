@@ -142,12 +142,12 @@ def test_the_binding_constraint_is_the_one_without_which_most_would_pass() -> No
     ]
     found = state(wanted, [rows])
 
+    stiff, gap = (np.array([row[name][0] for row in rows]) for name in ("Tg", "bandgap_chain"))
+    known = np.array([row["Tg"][1] for row in rows])
+
     def passing(tg_low: float, gap_low: float, domain: bool) -> int:
-        return sum(
-            norm.sf(tg_low, row["Tg"][0], STD) * norm.sf(gap_low, row["bandgap_chain"][0], 0.3) >= 0.6
-            and (row["Tg"][1] or not domain)
-            for row in rows
-        )
+        chance = norm.sf(tg_low, stiff, STD) * norm.sf(gap_low, gap, 0.3)
+        return int(((chance >= 0.6) & (known | (not domain))).sum())
 
     every = {one.name: one for one in constraints(found)}
     assert every["Tg"].without == passing(-1e9, 5, True)
@@ -162,7 +162,7 @@ def test_the_binding_constraint_is_the_one_without_which_most_would_pass() -> No
 
 def test_when_the_models_do_not_know_the_candidates_that_is_what_binds() -> None:
     assert "What binds is the models' knowledge: 9 candidates would pass" in closest(
-        state(spec(), [[tg(200.0, inside=False)] * 9 + POOR])
+        state(spec(), [[tg(200.0, inside=False)] * 9 + POOR[:5]])
     )
 
 
