@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from campaigns.models import Cast
 from campaigns.reference import reference_source
 from campaigns.storage import disk_of, location
 from campaigns.yaml_source import load_spec
-from inverse_design.errors import SpecError
+from inverse_design.errors import Problem as Wrong
+from inverse_design.errors import SpecError, StateError
 from inverse_design.protocols import Executor, Row, WorkerSpec
 from inverse_design.spec import CampaignSpec
 
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from inverse_design.verdict import Verdict
 
 ExecutorName = Literal["ray", "local"]
+_DECIDED: Final = {
+    "name": "the folder is known by it",
+    "seed": "all that was generated follows from it",
+    "structure": "what it refused was never scored",
+    "novelty": "what it refused was never scored",
+    "generator": "all candidates come from it",
+    "surrogates": "the stored predictions are theirs",
+}
+"""Fields of a spec that no amendment may change, and why."""
 Tell = Callable[["State", Row], None]
 
 
@@ -57,10 +67,10 @@ class Campaign:
         from campaigns.ledger import Ledger
 
         folder = location(folder)
-        manifest = Ledger.open(folder).manifest
-        base = (folder if isinstance(folder, Path) else Path()) / manifest["base"]
-        spec, _ = load_spec(folder / "resolved.yaml", overrides, base)
-        source = (folder / "campaign.yaml").read_text(encoding="utf-8")
+        ledger = Ledger.open(folder)
+        base = (folder if isinstance(folder, Path) else Path()) / ledger.manifest["base"]
+        spec, text = load_spec(ledger.spec_path, overrides, base)
+        source = text if ledger.manifest.get("revisions") else (folder / "campaign.yaml").read_text(encoding="utf-8")
         return cls(spec=spec, source=source, folder=folder, base=base)
 
     def run(
@@ -86,6 +96,43 @@ class Campaign:
         cast = Cast.of(self.spec, self.base)
         with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
             return self._drive(ledger, cast, workers or cores(), executor, address, tell)
+
+    def amend(self, overrides: Sequence[str]) -> tuple[Campaign, list[str]]:
+        """Record a new revision of the spec and return the campaign under it, with what changed; no model is run.
+
+        Targets on properties that were predicted, confidence, want, budget and acquisition may change: stored predictions are
+        judged anew. Raises SpecError for anything else, with the reason.
+        """
+        from campaigns.ledger import Ledger
+
+        amended = Campaign.load(self.folder, overrides)
+        old, new = self.spec.as_json(), amended.spec.as_json()
+        problems = [
+            Wrong(where=name, message=f"cannot be amended: {why}; start a campaign in another folder")
+            for name, why in _DECIDED.items()
+            if old.get(name) != new.get(name)
+        ]
+        ledger = Ledger.open(self.folder)
+        predicted = set.intersection(
+            *({target["property"] for target in revision["targets"]} for revision in [old, *ledger.revisions()])
+        )
+        problems += [
+            Wrong(
+                where=f"targets.{index}.property",
+                message=f"{target.property} was never predicted for the candidates of this campaign, which has {', '.join(sorted(predicted))}; "
+                "start a campaign in another folder",
+            )
+            for index, target in enumerate(amended.spec.targets)
+            if target.property not in predicted
+        ]
+        if problems:
+            raise SpecError(problems)
+        if old == new:
+            raise SpecError("nothing would change; give what should, as in --set targets.0.min=320")
+        models = Cast.of(amended.spec, amended.base).digests()
+        if swapped := {name for name, digest in models.items() if ledger.manifest["models"].get(name, digest) != digest}:
+            raise StateError(f"{self.folder}: {min(swapped)} is not the model it was when the campaign was started; put it back")
+        return amended, Ledger.amend(self.folder, new, {"spec": amended.spec.identity(), "models": models})
 
     def results(self) -> Results:
         """Return what the campaign has found so far, recomputed from its rounds."""

@@ -1,6 +1,7 @@
 """The campaign folder: what happened, in files that outlive any crash and can be copied anywhere.
 
 campaign.yaml  resolved.yaml  manifest.json  rounds/000012.parquet  partial/  measurements/000000.json  metrics.jsonl  exports/  report.html  LOCK
+revisions/000001.yaml, where the spec was amended: revision 0 as the campaign was started, the last one in force
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from campaigns.lease import TTL, Lease
 from campaigns.storage import Disk, canonical, disk_of, explained, sealed, unsealed
 from inverse_design.errors import StateError
 from inverse_design.protocols import Row
+from inverse_design.spec import MAY_CHANGE
 from inverse_design.state import Round
 
 logger = logging.getLogger(__name__)
@@ -101,6 +103,49 @@ class Ledger:
             lease.release()
             raise
         return ledger
+
+    @classmethod
+    def amend(cls, folder: Path, resolved: Row, identity: Row, *, disk: Disk | None = None) -> list[str]:
+        """Put another spec in force from the next round on; return what changed. Old revisions are kept.
+
+        `identity`: `spec` and `models` of the manifest from now on.
+        Shards of the round in progress are dropped: their prompts were chosen by the old spec. Raises StateError if it is locked.
+        """
+        disk = disk or Disk()
+        stored = read_manifest(folder)
+        with cls(folder, stored, disk, Lease.take(folder, disk, TTL)) as ledger:
+            changes = differences(read_resolved(folder), resolved)
+            done = ledger._paths()
+            revisions: list[Row] = stored.get("revisions", [])
+            disk.make_folder(folder / "revisions")
+            if not revisions:
+                disk.write(folder / "revisions" / "000000.yaml", dump_yaml(read_resolved(folder)))
+            disk.write(folder / "revisions" / f"{len(revisions) + 1:06d}.yaml", dump_yaml(resolved))
+            ledger._drop_shards(before=len(done) + 1)
+            # The manifest decides; whatever was written before it is written again if this is cut short.
+            entry = {"from_round": len(done), "changed": changes, "models_before": stored["models"]}
+            disk.write(folder / "manifest.json", sealed(stored | identity | {"revisions": [*revisions, entry]}, indent=1))
+            disk.write(folder / "resolved.yaml", dump_yaml(resolved))
+            ledger.append_metrics({"event": "amended", "changed": changes})
+        return changes
+
+    @property
+    def spec_path(self) -> Path:
+        """The spec in force: resolved.yaml, or the last revision where that was not reached after it."""
+        resolved = self.folder / "resolved.yaml"
+        if revisions := self.manifest.get("revisions"):
+            last = self.folder / "revisions" / f"{len(revisions):06d}.yaml"
+            was, now = read_resolved(self.folder), read_yaml(last)
+            if {name: was.get(name) for name in now if name not in MAY_CHANGE} != {
+                name: value for name, value in now.items() if name not in MAY_CHANGE
+            }:
+                return last
+        return resolved
+
+    def revisions(self) -> list[Row]:
+        """Return the specs that were in force, the first one first; empty for a campaign that was never amended."""
+        count = len(self.manifest.get("revisions", ())) + 1
+        return [read_yaml(self.folder / "revisions" / f"{index:06d}.yaml") for index in range(count)] if count > 1 else []
 
     def rounds(self) -> Iterator[Round]:
         """Yield the finished rounds in order. Raises StateError, naming the file, if one is damaged or missing."""
@@ -268,11 +313,15 @@ def read_manifest(folder: Path) -> Row:
 
 
 def read_resolved(folder: Path) -> Row:
+    return read_yaml(folder / "resolved.yaml")
+
+
+def read_yaml(path: Path) -> Row:
     try:
-        resolved = YAML(typ="safe", pure=True).load((folder / "resolved.yaml").read_bytes())
+        value = YAML(typ="safe", pure=True).load(path.read_bytes())
     except (OSError, YAMLError):  # written again at resume; the digest in the manifest is what decides
         return {}
-    return resolved if isinstance(resolved, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def dump_yaml(value: Row) -> bytes:

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from inverse_design.binding import closest
+from inverse_design.descriptor_names import NAMES
 from inverse_design.properties import PROPERTIES, Property
 from inverse_design.protocols import Row
 from inverse_design.ranking import diverse as unlike
@@ -18,7 +22,7 @@ from inverse_design.ranking import ranked
 from inverse_design.spec import Target
 from inverse_design.state import Candidate, State
 from inverse_design.target import violation
-from inverse_design.verdict import Verdict, closest, verdict
+from inverse_design.verdict import Verdict, verdict
 from surrogates.calibration import Z80
 
 SHOWN = 200
@@ -50,6 +54,17 @@ class Results:
             _row(rank, candidate, targets, self.state.passes(candidate)) | (_told(candidate, targets) if told else {})
             for rank, candidate in enumerate(self.candidates()[:top], 1)
         ]
+
+    def adherence(self) -> list[Row]:
+        """Return one row a descriptor: how closely valid samples keep to their prompts.
+
+        samples; exact: share as asked; bias: mean of realised - requested; mae: mean distance; correlation: Pearson, None where
+        one side is constant; low and high: 10 % and 90 % quantile of realised - requested.
+        """
+        history = self.state.history()
+        valid = history.realised[:, 0] >= 0
+        asked, got = history.requested[valid], history.realised[valid]
+        return [_adherence(name, asked[:, i], got[:, i]) for i, name in enumerate(NAMES)] if len(got) else []
 
     def to_pandas(self) -> Any:
         """Return `rows` as a pandas data frame."""
@@ -185,6 +200,7 @@ class Results:
             "targets": targets,
             "confidence": self.state.spec.confidence,
             "rounds": self.state.progress,
+            "adherence": self.adherence(),
             "rejections": dict(self.state.reasons.most_common()),
             "models": self.manifest["models"],
             "versions": self.manifest["versions"],
@@ -275,6 +291,22 @@ def _told(candidate: Candidate, targets: Sequence[Target]) -> Row:
     return row | {"laboratory": "; ".join(remarks) or None}
 
 
+def _adherence(name: str, asked: NDArray[np.int64], got: NDArray[np.int64]) -> Row:
+    residual = (got - asked).astype(np.float64)
+    low, high = np.quantile(residual, [0.1, 0.9])
+    varied = asked.std() > 0 and got.std() > 0
+    return {
+        "descriptor": name,
+        "samples": len(got),
+        "exact": float(np.mean(residual == 0)),
+        "bias": float(residual.mean()),
+        "mae": float(np.abs(residual).mean()),
+        "correlation": float(np.corrcoef(asked, got)[0, 1]) if varied else None,
+        "low": float(low),
+        "high": float(high),
+    }
+
+
 def _interval(candidate: Candidate, name: str) -> str:
     answer = candidate.predictions[name]
     digits = 0 if PROPERTIES[name].scale >= 5 else 2
@@ -284,8 +316,6 @@ def _interval(candidate: Candidate, name: str) -> str:
 
 
 def _row(rank: int, candidate: Candidate, targets: Sequence[Target], passes: bool) -> Row:
-    import numpy as np
-
     row: Row = {
         "rank": rank,
         "id": candidate.id,

@@ -16,7 +16,7 @@ from campaigns.lease import NAME, parse, read
 from campaigns.ledger import Ledger
 from campaigns.results import Results
 from campaigns.storage import disk_of
-from inverse_design.verdict import closest
+from inverse_design.binding import closest
 
 RECENT = 5
 _BAR = 30

@@ -12,7 +12,7 @@ from inverse_design.acquisition.strategies import Decision, Problem, decide
 from inverse_design.protocols import CRASHED, Executor, Ledger, Row, WorkerSpec
 from inverse_design.sieve import UNREACHED
 from inverse_design.state import Round, State
-from inverse_design.verdict import PATIENCE, Verdict, failing_rounds, verdict
+from inverse_design.verdict import PATIENCE, Verdict, failing_rounds, hopeless_rounds, verdict
 
 SHARD = 48
 """Rows of a shard: fixed, so that batches are the same whatever the number of workers."""
@@ -56,7 +56,7 @@ def run(
 def _decision(state: State, problem: Problem) -> Decision:
     # A generator that has stopped giving anything new starts once more from the prior.
     strategy = "random" if failing_rounds(state) == PATIENCE else state.spec.acquisition.strategy
-    return decide(strategy, problem, state.history(), state.rounds)
+    return decide(strategy, problem, state.history(), state.rounds, wider=hopeless_rounds(state) > 0)
 
 
 def one_round(state: State, decision: Decision, workers: Workers, executor: Executor, ledger: Ledger, clock: Clock) -> Round:

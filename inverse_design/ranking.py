@@ -13,15 +13,16 @@ from inverse_design.state import Candidate, State
 
 def ranked(state: State) -> list[Candidate]:
     """Return all scored candidates, best first: passing, Pareto front, probability, then easier to make and more novel."""
-    fronts = (
-        pareto_fronts(_objectives(state))
-        if any(target.direction for target in state.spec.targets)
-        else [0] * len(state.candidates)
-    )
+    passing = [state.passes(candidate) for candidate in state.candidates]
+    fronts = [0] * len(state.candidates)
+    if any(target.direction for target in state.spec.targets):
+        rows = np.flatnonzero(passing)
+        for row, front in zip(rows, pareto_fronts(_objectives(state)[rows]), strict=True):
+            fronts[row] = front
     order = sorted(
-        zip(state.candidates, fronts, strict=True),
+        zip(state.candidates, fronts, passing, strict=True),
         key=lambda pair: (
-            not state.passes(pair[0]),
+            not pair[2],
             pair[1],
             -round(pair[0].probability, 6),
             pair[0].sa_score,
@@ -29,7 +30,7 @@ def ranked(state: State) -> list[Candidate]:
             pair[0].canonical,
         ),
     )
-    return [candidate for candidate, _ in order]
+    return [candidate for candidate, _, _ in order]
 
 
 def diverse(candidates: Sequence[Candidate], count: int, similarity: float = 0.6) -> list[Candidate]:
@@ -62,16 +63,23 @@ def _objectives(state: State) -> NDArray[np.float64]:
 
 def pareto_fronts(values: NDArray[np.float64], most: int = 50) -> list[int]:
     """Return the front of each row of (n, k) values to maximise: 0 for rows that nothing dominates, and so on to `most`."""
+    if values.shape[1] == 1:  # every distinct value is a front
+        _, inverse = np.unique(-values[:, 0], return_inverse=True)
+        return [min(int(front), most) for front in inverse]
     fronts = np.full(len(values), most)
     left = np.arange(len(values))
     for front in range(most):
         if not len(left):
             break
+        # In this order, nothing can be dominated by what comes after it.
         order = left[np.lexsort(-values[left].T[::-1])]
-        best: list[int] = []
+        best = np.empty((0, values.shape[1]))
+        rows: list[int] = []
         for row in order:
-            if not any(np.all(values[other] >= values[row]) and np.any(values[other] > values[row]) for other in best):
-                best.append(int(row))
-        fronts[best] = front
-        left = np.setdiff1d(left, best)
+            above = best >= values[row]
+            if not (above.all(axis=1) & (best > values[row]).any(axis=1)).any():
+                best = np.concatenate([best, values[row][None]])
+                rows.append(int(row))
+        fronts[rows] = front
+        left = np.setdiff1d(left, rows)
     return [int(front) for front in fronts]

@@ -6,17 +6,19 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from inverse_design.acquisition.strategies import History
+from inverse_design.acquisition.history import History
 from inverse_design.lab import Lab, Measured
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction, Row
 from inverse_design.spec import CampaignSpec
 from inverse_design.split import key
-from inverse_design.target import combined, joint_log_feasibility
+from inverse_design.target import Answers, Target, Vector, combine_many, consensus_many, log_feasibility
+
+LEAST = -1e6
+"""A log-probability low enough for never; one that is finite can still be ordered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +82,32 @@ class State:
         self.progress: list[Row] = []
         self.facts: Row = {}
         self.disagreement: dict[str, list[float]] = {}
-        self._columns: dict[str, list[Any]] = {
-            name: [] for name in ("requested", "realised", "round", "accepted", "log_feasibility")
-        }
-        self._scores: list[dict[str, Prediction]] = []
+        self._blocks: list[History] = []
 
     def add(self, record: Round) -> None:
         """Fold one round in; rounds come in order."""
         if record.index != self.rounds:
             raise ValueError(f"round {record.index} cannot follow {self.rounds} rounds")
         before = len(self.candidates)
-        for row in record.samples:
-            self._add_sample(record.index, row)
+        block = self._scored(record)
+        self._blocks.append(block)
+        answered = np.isfinite(block.log_feasibility).tolist()
+        joint = block.log_feasibility.tolist()
+        answers = {
+            name: list(zip(block.mean[name].tolist(), block.std[name].tolist(), block.domain[name].tolist(), strict=True))
+            for name in block.mean
+        }
+        for place, row in enumerate(record.samples):
+            accepted = row["status"] == "accepted"
+            self.reasons["no_answer" if accepted and not answered[place] else row["status"]] += 1
+            if row["canonical"]:
+                self.seen.add(row["canonical"])
+            if accepted and answered[place]:
+                predictions = {
+                    name: Prediction(mean=own[place][0], std=own[place][1], in_domain=own[place][2])
+                    for name, own in answers.items()
+                }
+                self.candidates.append(_candidate(record.index, row, predictions, joint[place], self.lab))
         self.facts = record.facts
         self.rounds += 1
         self.samples += len(record.samples)
@@ -106,58 +122,61 @@ class State:
             }
         )
 
-    def _add_sample(self, round_index: int, row: Row) -> None:
-        accepted = row["status"] == "accepted"
-        answers = self._answers(row["predictions"] or [], row["canonical"]) if accepted else None
-        feasibility = -math.inf if answers is None else joint_log_feasibility(self.spec.targets, answers)
-        columns = self._columns
-        columns["requested"].append([int(number) for number in row["prompt"].split(",")[-15:]])
-        columns["realised"].append(row["descriptors"] or [-1] * 15)
-        columns["round"].append(round_index)
-        # Where surrogates cannot be trusted, there is nothing to gain for the acquisition either.
-        columns["accepted"].append(answers is not None and all(answer.in_domain for answer in answers.values()))
-        columns["log_feasibility"].append(feasibility)
-        self._scores.append(answers or {})
-        self.reasons["accepted" if accepted and answers is not None else "no_answer" if accepted else row["status"]] += 1
-        if row["canonical"]:
-            self.seen.add(row["canonical"])
-        if answers is not None:
-            self.candidates.append(
-                Candidate(
-                    id=f"{key(row['canonical']):016x}",
-                    log_feasibility=feasibility,
-                    predictions=answers,
-                    measured=self.lab.measured.get(row["canonical"], {}),
-                    round=round_index,
-                    **{
-                        name: row[name]
-                        for name in (
-                            "psmiles",
-                            "canonical",
-                            "polymer_class",
-                            "sa_score",
-                            "similarity",
-                            "nearest",
-                            "prompt",
-                            "sample",
-                        )
-                    },
-                )
-            )
+    def _scored(self, record: Round) -> History:
+        """Return the round as arrays: answers of the surrogates combined and held against the targets of the spec."""
+        rows, targets = record.samples, self.spec.targets
+        prompts = {text: [int(number) for number in text.split(",")[-15:]] for text in {row["prompt"] for row in rows}}
+        surrogates = sorted({answer["surrogate"] for row in rows for answer in row["predictions"] or ()})
+        names = list(dict.fromkeys(term for target in targets for term in PROPERTIES[target.property].asked))
+        place = {pair: i for i, pair in enumerate((name, surrogate) for name in names for surrogate in surrogates)}
+        shape = (len(rows), len(names), len(surrogates))
+        mean, std, domain = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+        at, found = [], []
+        for number, row in enumerate(rows):
+            for answer in row["predictions"] or ():
+                column = place.get((answer["property"], answer["surrogate"]))
+                if column is not None and answer["mean"] is not None:
+                    at.append(number * len(place) + column)
+                    found.append((answer["mean"], answer["std"], answer["in_domain"]))
+        if found:
+            mean.flat[at], std.flat[at], domain.flat[at] = zip(*found, strict=True)
+        heard = {}
+        for i, name in enumerate(names):
+            two = (~np.isnan(mean[:, i])).sum(axis=1) > 1
+            if two.any():
+                apart = np.nanmax(mean[two, i], axis=1) - np.nanmin(mean[two, i], axis=1)
+                self.disagreement.setdefault(name, []).extend(apart.tolist())
+            heard[name] = combine_many(mean[:, i], std[:, i], domain[:, i])
+        answers = {
+            target.property: self._told(target.property, rows, consensus_many(target.property, heard)) for target in targets
+        }
+        log_feasibility = {target.property: _log_feasibility(target, *answers[target.property][:2]) for target in targets}
+        joint = np.sum(list(log_feasibility.values()), axis=0)
+        return History(
+            requested=np.array([prompts[row["prompt"]] for row in rows], dtype=np.int64).reshape(-1, 15),
+            realised=np.array([row["descriptors"] or [-1] * 15 for row in rows], dtype=np.int64).reshape(-1, 15),
+            round=np.full(len(rows), record.index),
+            accepted=np.isfinite(joint),
+            in_domain=np.all([inside for _, _, inside in answers.values()], axis=0) & np.isfinite(joint),
+            mean={name: middle for name, (middle, _, _) in answers.items()},
+            std={name: spread for name, (_, spread, _) in answers.items()},
+            domain={name: inside for name, (_, _, inside) in answers.items()},
+            each=log_feasibility,
+            log_feasibility=joint,
+        )
 
-    def _answers(self, predictions: list[Row], canonical: str) -> dict[str, Prediction] | None:
-        """Return one answer per target, or None where neither a surrogate nor the laboratory has one."""
-        answers = {}
-        for target in self.spec.targets:
-            for term in PROPERTIES[target.property].asked:
-                heard = [row["mean"] for row in predictions if row["property"] == term and row["mean"] is not None]
-                if len(heard) > 1:
-                    self.disagreement.setdefault(term, []).append(max(heard) - min(heard))
-            answer = self.lab.answer(target.property, canonical, combined(predictions, target.property))
-            if answer is None:
-                return None
-            answers[target.property] = answer
-        return answers
+    def _told(self, name: str, rows: list[Row], predicted: Answers) -> Answers:
+        """Return what is known of a property of each sample once the laboratory is heard, arrays (n,)."""
+        if not (self.lab.measured or self.lab.corrections):
+            return predicted
+        mean, std, inside = predicted[0].copy(), predicted[1].copy(), predicted[2].copy()
+        for i, row in enumerate(rows):
+            if row["status"] == "accepted":
+                own = None if np.isnan(mean[i]) else Prediction(mean=float(mean[i]), std=float(std[i]), in_domain=bool(inside[i]))
+                answer = self.lab.answer(name, row["canonical"], own)
+                if answer is not None:
+                    mean[i], std[i], inside[i] = answer.mean, answer.std, answer.in_domain
+        return mean, std, inside
 
     def passes(self, candidate: Candidate) -> bool:
         """Whether a candidate meets every target with the confidence the spec asks for, as told by models in their domain."""
@@ -169,14 +188,30 @@ class State:
 
     def history(self) -> History:
         """Return all samples as arrays, for the acquisition."""
-        names = [target.property for target in self.spec.targets]
-        nan = float("nan")
-        return History(
-            requested=np.array(self._columns["requested"], dtype=np.int64).reshape(-1, 15),
-            realised=np.array(self._columns["realised"], dtype=np.int64).reshape(-1, 15),
-            round=np.array(self._columns["round"], dtype=np.int64),
-            accepted=np.array(self._columns["accepted"], dtype=bool),
-            mean={name: np.array([row[name].mean if row else nan for row in self._scores]) for name in names},
-            std={name: np.array([row[name].std if row else nan for row in self._scores]) for name in names},
-            log_feasibility=np.array(self._columns["log_feasibility"], dtype=np.float64),
-        )
+        return History.of(self._blocks, [target.property for target in self.spec.targets])
+
+
+def _log_feasibility(target: Target, mean: Vector, std: Vector) -> Vector:
+    """As `target.log_feasibility`; -inf where there is no answer."""
+    found: Vector = np.full(len(mean), -np.inf)
+    rows = np.flatnonzero(~np.isnan(mean))
+    found[rows] = np.maximum(log_feasibility(target, mean[rows], std[rows]), LEAST)
+    return found
+
+
+def _candidate(index: int, row: Row, predictions: Mapping[str, Prediction], log_feasibility: float, lab: Lab) -> Candidate:
+    return Candidate(
+        id=f"{key(row['canonical']):016x}",
+        psmiles=row["psmiles"],
+        canonical=row["canonical"],
+        polymer_class=row["polymer_class"],
+        sa_score=row["sa_score"],
+        similarity=row["similarity"],
+        nearest=row["nearest"],
+        prompt=row["prompt"],
+        round=index,
+        sample=row["sample"],
+        predictions=predictions,
+        log_feasibility=log_feasibility,
+        measured=lab.measured.get(row["canonical"], {}),
+    )

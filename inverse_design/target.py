@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from builtins import property as computed  # `Target` has a member of that name
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from statistics import NormalDist
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction, Row
 
 Vector = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Answers = tuple[Vector, Vector, Flags]
+"""Means, standard deviations and whether in domain, each of shape (n,)."""
 
 CORRELATED = 0.5
 """Correlation of the errors of two surrogates: of 0, .3, .5, .7 and .85 the one that combined them best on the calibration part."""
@@ -29,6 +32,10 @@ class Target(Protocol):
     def low(self) -> float: ...
     @computed
     def high(self) -> float: ...
+    @computed
+    def direction(self) -> Literal["maximize", "minimize"] | None: ...
+    @computed
+    def weight(self) -> float: ...
 
 
 def log_feasibility(target: Target, mean: Vector, std: Vector) -> Vector:
@@ -39,6 +46,17 @@ def log_feasibility(target: Target, mean: Vector, std: Vector) -> Vector:
 def violation(target: Target, mean: Vector) -> Vector:
     """Return by how much `mean` misses the bounds, in the property's own unit; 0 within them."""
     return np.maximum(np.maximum(target.low - mean, mean - target.high), 0.0)
+
+
+def needed(target: Target, std: float, confidence: float) -> tuple[float, float]:
+    """Return the bounds a predicted mean must lie in for the target to hold with `confidence`, given its error."""
+    margin = NormalDist().inv_cdf(confidence) * std
+    low, high = target.low + margin, target.high - margin
+    if low > high:
+        # Narrower than the predictor resolves: aim at the middle.
+        middle, half = (target.low + target.high) / 2, 0.1 * (target.high - target.low)
+        return middle - half, middle + half
+    return low, high
 
 
 def log_interval(mean: Vector, std: Vector, low: float, high: float) -> Vector:
@@ -53,29 +71,43 @@ def log_interval(mean: Vector, std: Vector, low: float, high: float) -> Vector:
 
 
 def combine(answers: Sequence[Prediction]) -> Prediction | None:
-    """Combine the surrogates that answer one property: calibrated precision, widened where they disagree.
+    """Combine the surrogates that answer one property of one repeat unit (see `combine_many`); None where there are none."""
+    return _one(_many(answers))
 
-    Surrogates in their domain weigh in alone when there are any. Weights are those of least variance for errors correlated
-    by `CORRELATED` (Bates and Granger, Oper. Res. Q. 20:451, 1969); one that would weigh in negatively is not heard. To
-    the variance of the best single surrogate comes the weighted scatter of the means: errors of models trained on the
-    same data are not independent, and agreement of two is no proof.
+
+def combine_many(mean: Vector, std: Vector, in_domain: Flags) -> Answers:
+    """Combine the answers of s surrogates: calibrated precision, widened where they disagree.
+
+    Arrays (n, s), NaN where one has no answer; returns arrays (n,), NaN where nobody answers. Surrogates in their domain
+    weigh in alone when there are any. Weights are those of least variance for errors correlated by `CORRELATED` (Bates and
+    Granger, Oper. Res. Q. 20:451, 1969); one that would weigh in negatively is not heard. To the variance of the best
+    single surrogate comes the weighted scatter of the means: errors of models trained on the same data are not
+    independent, and agreement of two is no proof.
     """
-    heard = [answer for answer in answers if answer.in_domain] or list(answers)
-    if not heard:
-        return None
-    heard.sort(key=lambda answer: answer.std)
+    if not mean.shape[1]:
+        return np.full(len(mean), np.nan), np.full(len(mean), np.nan), np.zeros(len(mean), dtype=bool)
+    answered = ~np.isnan(mean)
+    known = answered & in_domain
+    inside: Flags = np.any(known, axis=1)
+    precision = np.where(np.where(inside[:, None], known, answered), 1 / np.where(answered, std, 1.0), 0.0)
+    none: Flags = ~np.any(precision, axis=1)
     while True:
-        stds = np.array([answer.std for answer in heard])
-        correlation = CORRELATED + (1 - CORRELATED) * np.eye(len(heard))
-        weights = np.linalg.solve(correlation, 1 / stds) / stds
-        if weights[-1] > 0:
+        # The inverse of an equicorrelated matrix in closed form; the least precise answer is the first to weigh negatively.
+        count = np.maximum((precision > 0).sum(axis=1), 1)
+        shared = CORRELATED * precision.sum(axis=1) / (1 + (count - 1) * CORRELATED)
+        last = np.where(precision > 0, precision, np.inf).argmin(axis=1)
+        rows = np.flatnonzero((precision[np.arange(len(mean)), last] <= shared) & (count > 1))
+        if not len(rows):
             break
-        heard.pop()
-    weights /= weights.sum()
-    means = np.array([answer.mean for answer in heard])
-    mean = float(weights @ means)
-    variance = float(stds[0] ** 2 + weights @ (means - mean) ** 2)
-    return Prediction(mean=mean, std=math.sqrt(variance), in_domain=any(answer.in_domain for answer in answers))
+        precision[rows, last[rows]] = 0.0
+    weights = precision * (precision - shared[:, None])
+    weights /= np.where(none, 1.0, weights.sum(axis=1))[:, None]
+    means = np.where(precision > 0, mean, 0.0)
+    middle = (weights * means).sum(axis=1)
+    scatter = (weights * (means - middle[:, None]) ** 2).sum(axis=1)
+    best = precision.max(axis=1)
+    nan = np.where(none, np.nan, 0.0)
+    return middle + nan, np.sqrt(np.where(none, 1.0, best) ** -2.0 + scatter) + nan, inside
 
 
 def combined(answers: Sequence[Row], name: str) -> Prediction | None:
@@ -89,31 +121,41 @@ def combined(answers: Sequence[Row], name: str) -> Prediction | None:
 
 
 def consensus(name: str, answers: Mapping[str, Sequence[Prediction]]) -> Prediction | None:
-    """Return what all surrogates together say of a property, derived ones included; None where one of its terms has no answer.
+    """Return what all surrogates together say of a property of one repeat unit; None where one of its terms has no answer.
 
-    answers: property -> what each surrogate says of it. Errors of a derived property are propagated to first order, with
-    the correlation that the table of properties gives for its terms.
+    answers: property -> what each surrogate says of it.
+    """
+    return _one(consensus_many(name, {term: _many(answers.get(term, ())) for term in PROPERTIES[name].asked}))
+
+
+def consensus_many(name: str, heard: Mapping[str, Answers]) -> Answers:
+    """Return the answers to a property from those to what models are asked for it (`Property.asked`), arrays (n,).
+
+    Errors of a derived property are propagated to first order, with the correlation that the table of properties gives for its terms.
     """
     item = PROPERTIES[name]
     if not item.terms:
-        return combine(answers.get(name, ()))
-    heard = [part for term in item.terms if (part := combine(answers.get(term, ()))) is not None]
-    if len(heard) < len(item.terms):
-        return None
-    weights = np.array(list(item.terms.values()))
-    spreads = weights * [part.std for part in heard]
-    variance = (1 - item.correlation) * float(spreads @ spreads) + item.correlation * float(spreads.sum()) ** 2
-    return Prediction(
-        mean=item.constant + float(weights @ [part.mean for part in heard]),
-        std=math.sqrt(variance),
-        in_domain=all(part.in_domain for part in heard),
-    )
+        return heard[name]
+    weights = np.array(list(item.terms.values()))[:, None]
+    means, stds = (np.stack([heard[term][part] for term in item.terms]) for part in (0, 1))
+    inside: Flags = np.all([heard[term][2] for term in item.terms], axis=0)
+    spreads = weights * stds
+    variance = (1 - item.correlation) * (spreads**2).sum(axis=0) + item.correlation * spreads.sum(axis=0) ** 2
+    return item.constant + (weights * means).sum(axis=0), np.sqrt(variance), inside
+
+
+def _many(answers: Sequence[Prediction]) -> Answers:
+    columns = ([answer.mean for answer in answers], [answer.std for answer in answers], [answer.in_domain for answer in answers])
+    mean, std, inside = (np.array([column], dtype=kind) for column, kind in zip(columns, (float, float, bool), strict=True))
+    return combine_many(mean, std, inside)
+
+
+def _one(answers: Answers) -> Prediction | None:
+    mean, std, inside = (array[0] for array in answers)
+    return None if np.isnan(mean) else Prediction(mean=float(mean), std=float(std), in_domain=bool(inside))
 
 
 def joint_log_feasibility(targets: Sequence[Target], predictions: Mapping[str, Prediction]) -> float:
     """Return the log probability that every target holds, properties taken as independent given the structure."""
-    total = 0.0
-    for target in targets:
-        answer = predictions[target.property]
-        total += float(log_feasibility(target, np.array([answer.mean]), np.array([answer.std]))[0])
-    return total
+    each = [(target, predictions[target.property]) for target in targets]
+    return sum(float(log_feasibility(target, np.array([answer.mean]), np.array([answer.std]))[0]) for target, answer in each)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from scipy.stats import chi2
 
+from inverse_design.binding import closest
 from inverse_design.novelty import leaders
-from inverse_design.properties import PROPERTIES
 from inverse_design.state import Candidate, State
 
 FLOOR = 0.02
 """Share of accepted samples under which a round is a failure of the generator rather than of the search."""
 PATIENCE = 3
 CLUSTER_SIMILARITY = 0.6
+WINDOW = 5
+"""Least number of rounds that a yield is judged by."""
 
 Reason = Literal["met", "exhausted", "infeasible", "budget", "collapse"]
 
@@ -42,7 +43,9 @@ def verdict(state: State, hours: float) -> Verdict | None:
     """Return why the campaign stops here, or None to go on. `hours`: time spent so far."""
     spec = state.spec
     passing = state.passing()
-    if len(passing) >= spec.want.candidates:
+    spent = _spent(state, hours)
+    # What is to be maximised or minimised has no end: such a campaign uses its whole budget.
+    if len(passing) >= spec.want.candidates and (spent or not any(target.direction for target in spec.targets)):
         groups = clusters(passing, spec.want.clusters)
         if groups >= spec.want.clusters:
             return Verdict(
@@ -56,17 +59,16 @@ def verdict(state: State, hours: float) -> Verdict | None:
         return Verdict(
             reason="collapse", sentence=f"fewer than {FLOOR:.0%} of samples were usable {low} rounds running ({worst})"
         )
-    spent = _spent(state, hours)
     if spent is not None:
         return Verdict(
             reason="budget", sentence=f"{spent}; {len(passing)} of {spec.want.candidates} candidates found. {closest(state)}"
         )
-    if _hopeless(state):
+    if hopeless_rounds(state) > 1:
         reason: Reason = "exhausted" if passing else "infeasible"
         return Verdict(
             reason=reason,
-            sentence=f"at the present yield the rest of the budget would bring less than one more candidate; "
-            f"{len(passing)} of {spec.want.candidates} found. {closest(state)}",
+            sentence=f"at the present yield the rest of the budget would bring less than one more candidate, and spreading the prompts "
+            f"wider changed nothing; {len(passing)} of {spec.want.candidates} found. {closest(state)}",
         )
     return None
 
@@ -92,40 +94,24 @@ def _spent(state: State, hours: float) -> str | None:
     return None
 
 
-def _hopeless(state: State) -> bool:
-    """Whether the upper 95 % bound of recent yield (exact Poisson, Garwood 1936) times the samples left is under one."""
-    budget = state.spec.budget
-    recent = state.progress[-5:]
-    if len(recent) < 5:
+def hopeless_rounds(state: State) -> int:
+    """Return after how many of the last rounds, at most two, there was no hope of one more candidate within the budget.
+
+    After the first of them the prompts are spread wider for a round; after the second there is an end to it.
+    """
+    return next((ago for ago in range(2) if not _hopeless(state, state.rounds - ago)), 2)
+
+
+def _hopeless(state: State, rounds: int) -> bool:
+    """Whether, after so many rounds, the upper 95 % bound of the yield (exact Poisson, Garwood 1936) times the samples left
+    was under one. The yield is that of the later half of the rounds, five at least.
+    """
+    budget, done = state.spec.budget, state.progress[:rounds]
+    recent = done[-max(WINDOW, rounds // 2) :]
+    if len(recent) < WINDOW:
         return False
-    left = (budget.rounds - state.rounds) * state.spec.acquisition.samples_per_round
-    left = min(left, budget.samples - state.samples) if budget.samples is not None else left
+    left = (budget.rounds - rounds) * state.spec.acquisition.samples_per_round
+    if budget.samples is not None:
+        left = min(left, budget.samples - sum(row["samples"] for row in done))
     found, drawn = sum(row["passing"] for row in recent), sum(row["samples"] for row in recent)
     return bool(chi2.ppf(0.95, 2 * (found + 1)) / 2 / drawn * left < 1)
-
-
-def closest(state: State) -> str:
-    """Say which target binds and what smallest change of it would give the wanted number of candidates."""
-    if not state.candidates:
-        return "No candidate passed structure and novelty; the commonest reason was " + state.reasons.most_common(1)[0][0] + "."
-    spec = state.spec
-    held = {
-        t.property: np.array([t.low <= c.predictions[t.property].mean <= t.high for c in state.candidates]) for t in spec.targets
-    }
-    binding = min(spec.targets, key=lambda target: held[target.property].mean())
-    others = np.all(
-        [held[t.property] for t in spec.targets if t is not binding] or [np.ones(len(state.candidates), bool)], axis=0
-    )
-    misses = sorted(
-        max(binding.low - c.predictions[binding.property].mean, c.predictions[binding.property].mean - binding.high, 0.0)
-        for c, other in zip(state.candidates, others, strict=True)
-        if other
-    )
-    unit = PROPERTIES[binding.property].unit
-    share = f"{held[binding.property].mean():.1%} of {len(state.candidates)} candidates are predicted within {binding.property}'s bounds"
-    if len(misses) < spec.want.candidates:
-        return f"The binding target is {binding.property}: {share}."
-    relaxed = misses[spec.want.candidates - 1]
-    if relaxed == 0:
-        return f"The binding target is {binding.property}: {share}, but not with the confidence asked for."
-    return f"The binding target is {binding.property}: {share}; relaxed by {relaxed:.3g} {unit} it would have {spec.want.candidates}."

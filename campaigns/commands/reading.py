@@ -1,4 +1,4 @@
-"""What a campaign has found: status, export, report."""
+"""What a campaign has found: status, export, report, why, why-not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from campaigns.commands import AsJson, Folder, app
 from campaigns.storage import location
 from inverse_design.errors import SpecError
+from inverse_design.protocols import Row
 
 
 class Format(StrEnum):
@@ -91,3 +92,33 @@ def report(
     path = output or folder / "report.html"
     disk_of(path).write(path, Campaign.load(folder).results().report().encode())
     print(path)
+
+
+@app.command()
+def why(
+    folder: Folder,
+    candidate: Annotated[str, typer.Argument(metavar="ID", help="Id of a candidate, as in exports, or its repeat unit.")],
+    json_: AsJson = False,
+) -> None:
+    """Say where a candidate comes from and how it was judged."""
+    from campaigns import explain
+
+    _tell(explain.why(folder, candidate), json_)
+
+
+@app.command("why-not")
+def why_not(
+    folder: Folder,
+    smiles: Annotated[str, typer.Argument(metavar="SMILES", help="A repeat unit with two *, in quotes.")],
+    json_: AsJson = False,
+) -> None:
+    """Say what a polymer scores with a campaign's models and gates, and what would have to change."""
+    from campaigns import explain
+
+    _tell(explain.why_not(folder, smiles), json_)
+
+
+def _tell(found: Row, as_json: bool) -> None:
+    from campaigns.explain import told
+
+    print(json.dumps(found, allow_nan=False) if as_json else told(found))

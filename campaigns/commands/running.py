@@ -1,4 +1,4 @@
-"""Start a campaign and go on with it: init, schema, validate, run, design, resume."""
+"""Start a campaign and go on with it: init, schema, validate, run, design, resume, amend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 
 from campaigns.commands import AsJson, Folder, Sets, SpecPath, app
 from campaigns.storage import location
-from inverse_design.errors import Interrupted
+from inverse_design.errors import Interrupted, Problem, SpecError
 
 if TYPE_CHECKING:
     from campaigns.results import Results
@@ -63,21 +63,44 @@ def schema() -> None:
 
 
 @app.command()
-def validate(spec: SpecPath, set_: Sets = None, json_: AsJson = False) -> None:
+def validate(
+    spec: SpecPath,
+    set_: Sets = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Ask too whether models can tell and polymers can have what is asked.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="With --deep: fail on red.")] = False,
+    json_: AsJson = False,
+) -> None:
     """Check a campaign file and its models; print everything that is wrong with it."""
     from campaigns.campaign import Campaign
     from campaigns.models import Cast
 
     campaign = Campaign.from_yaml(spec, None, set_ or ())
     Cast.of(campaign.spec, campaign.base)
+    checks = []
+    if deep:
+        from campaigns.preflight import preflight
+
+        checks = preflight(campaign.spec, campaign.base)
+    red = [f"{row['check']}: {row['found']}. {row['advice']}" for row in checks if row["level"] == "red"]
+    if strict and red:
+        raise SpecError([Problem(where="red", message=line, file=str(spec)) for line in red])
     if json_:
-        print(json.dumps({"valid": True, "spec": campaign.spec.model_dump(mode="json", by_alias=True)}))
+        found = {"valid": True, "spec": campaign.spec.model_dump(mode="json", by_alias=True)} | (
+            {"checks": checks} if deep else {}
+        )
+        print(json.dumps(found))
         return
     print(f"{spec}: valid. {campaign.spec.name} asks for")
     for target in campaign.spec.targets:
         from campaigns.results import wanted
 
         print(f"  {wanted(target)}")
+    if deep:
+        from campaigns.preflight import told
+
+        print(told(checks))
 
 
 @app.command()
@@ -162,6 +185,22 @@ def resume(
     with resumable(folder), progress(campaign.spec, campaign.folder) as tell:
         results = campaign.resume(workers=workers, executor=executor.value, address=address, tell=tell)
     _finish(results, folder, json_)
+
+
+@app.command()
+def amend(folder: Folder, set_: Sets = None, json_: AsJson = False) -> None:
+    """Change targets, confidence, want or budget of a campaign and judge all its candidates anew, running no model."""
+    from campaigns.campaign import Campaign
+
+    amended, changes = Campaign.load(folder).amend(set_ or ())
+    results = amended.results()
+    if json_:
+        print(json.dumps({"changed": changes} | results.document(), allow_nan=False))
+        return
+    results.print_table()
+    print("\n" + "\n".join(changes) + f"\n{results.sentence()}", file=sys.stderr)
+    if results.verdict() is None:
+        print(f"go on: inverse-design resume {folder}", file=sys.stderr)
 
 
 @contextmanager

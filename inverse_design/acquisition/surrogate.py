@@ -21,7 +21,9 @@ MAX_ROWS = 300
 ITERATIONS = 40
 CHUNK = 500
 
-FitError = (ModelFittingError, NotPSDError, NanError)
+UnfitError = (ModelFittingError, NotPSDError, NanError)
+SPREAD = 4000
+"""Rows at most that the space-filling half is chosen from."""
 
 
 def choose_rows(x: Array, violation: Array, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -35,6 +37,7 @@ def choose_rows(x: Array, violation: Array, count: int) -> np.ndarray[tuple[int]
         return rows
     order = rows[np.argsort(violation[rows], kind="stable")]
     best, rest = order[: count // 2], order[count // 2 :]
+    rest = rest[:: -(-len(rest) // SPREAD)]
     gap = ((x[rest][:, None, :] - x[best[:50]][None, :, :]) ** 2).sum(-1).min(1)
     chosen = []
     for _ in range(count - len(best)):
@@ -45,31 +48,36 @@ def choose_rows(x: Array, violation: Array, count: int) -> np.ndarray[tuple[int]
 
 
 class PropertyModel:
-    """One `SingleTaskGP` per property on scaled features, double precision; raises one of `FitError` when a fit fails."""
+    """One `SingleTaskGP` per property on its own rows of features (n, d) and values (n,), double precision; raises one of `UnfitError` when a fit fails.
 
-    def __init__(self, x: Array, y: Mapping[str, Array]) -> None:
-        inputs = torch.from_numpy(np.ascontiguousarray(x))
-        unit = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])]).double()
+    Without `fit` the hyper-parameters stay where BoTorch starts: at the mode of its dimension-scaled prior (Hvarfner et al. 2024).
+    """
+
+    def __init__(self, data: Mapping[str, tuple[Array, Array]], *, fit: bool = True) -> None:
         self.models: dict[str, SingleTaskGP] = {}
-        for name, values in y.items():
+        for name, (x, values) in data.items():
+            unit = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])]).double()
             with warnings.catch_warnings():
                 # Features are scaled by the prior, not by this round's rows; the iteration cap is meant.
                 warnings.simplefilter("ignore")
                 model = SingleTaskGP(
-                    inputs,
+                    torch.from_numpy(np.ascontiguousarray(x)),
                     torch.from_numpy(values)[:, None],
                     input_transform=Normalize(x.shape[1], bounds=unit),
                     outcome_transform=Standardize(1),
                 )
-                fit_gpytorch_mll(
-                    ExactMarginalLogLikelihood(model.likelihood, model),
-                    optimizer_kwargs={"options": {"maxiter": ITERATIONS}},
-                )
+                if fit:
+                    fit_gpytorch_mll(
+                        ExactMarginalLogLikelihood(model.likelihood, model),
+                        optimizer_kwargs={"options": {"maxiter": ITERATIONS}},
+                    )
             self.models[name] = model.eval()
+            with torch.no_grad():  # factorises the covariance of the rows: if that fails, it does so here
+                model.posterior(torch.from_numpy(np.ascontiguousarray(x[:1])))
 
     @torch.no_grad()
     def marginals(self, name: str, x: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation (with observation noise) of a property at (n, 14) features."""
+        """Return mean and standard deviation (with observation noise) of a property at (n, d) features."""
         means, stds = [], []
         for start in range(0, len(x), CHUNK):
             posterior = self.models[name].posterior(torch.from_numpy(x[start : start + CHUNK]), observation_noise=True)
@@ -79,7 +87,7 @@ class PropertyModel:
 
     @torch.no_grad()
     def joint_draws(self, name: str, x: Array, count: int, seed: int) -> Array:
-        """Return `count` joint posterior draws of a property over (n, 14) features, shape (count, n)."""
+        """Return `count` joint posterior draws of a property over (n, d) features, shape (count, n)."""
         posterior = self.models[name].posterior(torch.from_numpy(x))
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore", NumericalWarning)  # jitter on a covariance of near-equal prompts

@@ -3,6 +3,7 @@
 known.safetensors        keys (n,) int64 and fingerprints (n, 128) uint8 of the known polymers
 descriptors.safetensors  descriptors (m, 15) int16 of realistic prompts, their source (m,) uint8, an index into SOURCES,
                          and polymer_class (m,) uint8, an index into structure.CLASSES
+properties.json          quantiles of the measured properties, and rank correlations between them (see `measured`)
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from safetensors.numpy import save
 from inverse_design.descriptors import realised
 from inverse_design.novelty import BITS, fingerprint
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
+from inverse_design.properties import PROPERTIES
+from inverse_design.reference.measured import table
 from inverse_design.split import WELL_KNOWN, key
 from inverse_design.structure import CLASSES, polymer_class
 
@@ -66,6 +69,17 @@ def build_reference(data: Path, out: Path) -> None:
     (out / "descriptors.safetensors").write_bytes(save(tensors, metadata=metadata))
 
 
+def build_properties(data: Path, out: Path) -> None:
+    """Write properties.json into `out` from `properties_consensus.parquet` in `data`; the same bytes every time."""
+    names = {item.column: item.name for item in PROPERTIES.values()}
+    rows = pq.read_table(data / "properties_consensus.parquet", columns=["key", "property", "value", "conflict"]).to_pylist()
+    values: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["property"] in names and not row["conflict"]:
+            values.setdefault(names[row["property"]], {})[str(row["key"])] = float(row["value"])
+    (out / "properties.json").write_text(table(values), encoding="utf-8")
+
+
 def _by_source(data: Path) -> dict[str, list[str]]:
     """Texts of each source, smallest repeat units first."""
     table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
@@ -85,3 +99,4 @@ def _parts(texts: list[str]) -> Iterator[list[RepeatUnit]]:
 
 if __name__ == "__main__":
     build_reference(*map(Path, sys.argv[1:3]))
+    build_properties(*map(Path, sys.argv[1:3]))

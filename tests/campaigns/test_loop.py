@@ -113,7 +113,7 @@ def test_a_spent_budget_names_the_binding_target(tmp_path: Path) -> None:
 
 
 def test_a_hopeless_target_ends_early_and_says_what_would_do(tmp_path: Path) -> None:
-    _, end = drive(tmp_path / "run", spec(targets=[{"property": "Tg", "min": 550}], budget={"rounds": 6, "samples": 600}))
+    _, end = drive(tmp_path / "run", spec(targets=[{"property": "Tg", "min": 550}], budget={"rounds": 8, "samples": 600}))
     assert end.reason == "infeasible"
     assert "relaxed by" in end.sentence
 

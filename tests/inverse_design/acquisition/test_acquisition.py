@@ -3,13 +3,15 @@ import pytest
 
 from inverse_design import reference
 from inverse_design.acquisition.features import Scale, closeness, features
+from inverse_design.acquisition.history import History
 from inverse_design.acquisition.pool import Bounds, Realism, build, moves
-from inverse_design.acquisition.strategies import Decision, History, Problem, decide, local_yield, needed
+from inverse_design.acquisition.strategies import Decision, Problem, decide
 from inverse_design.acquisition.surrogate import PropertyModel, choose_rows
+from inverse_design.acquisition.utility import local_yield
 from inverse_design.acquisition.weights import effective_size, repelled, softmax, tempered
 from inverse_design.descriptors import broken_identities
 from inverse_design.spec import Target
-from inverse_design.target import log_interval
+from inverse_design.target import log_interval, needed
 
 PRIOR = reference.prior()
 SCALE = Scale(PRIOR)
@@ -36,6 +38,8 @@ def history(requested: np.ndarray, threshold: float, accepted: bool = True) -> H
     std = np.full(len(mean), 10.0)
     return History(
         requested=requested, realised=requested, round=np.zeros(len(requested), np.int64), accepted=np.full(len(requested), accepted),
+        in_domain=np.full(len(requested), accepted), domain={"Tg": np.full(len(requested), accepted)},
+        each={"Tg": log_interval(mean, std, threshold, np.inf)},
         mean={"Tg": mean}, std={"Tg": std}, log_feasibility=log_interval(mean, std, threshold, np.inf),
     )  # fmt: skip
 
@@ -91,7 +95,7 @@ def test_repulsion_spreads_draws_over_neighbourhoods() -> None:
 def test_the_gaussian_process_recovers_a_smooth_function_and_knows_what_it_has_not_seen() -> None:
     rng = np.random.default_rng(0)
     x = rng.random((120, 14))
-    model = PropertyModel(x, {"y": 100 * x[:, 0] + 50 * np.sin(3 * x[:, 1])})
+    model = PropertyModel({"y": (x, 100 * x[:, 0] + 50 * np.sin(3 * x[:, 1]))})
     fresh = rng.random((200, 14))
     mean, near = model.marginals("y", fresh)
     truth = 100 * fresh[:, 0] + 50 * np.sin(3 * fresh[:, 1])
