@@ -133,6 +133,7 @@ def _shown(row: Row, scales: list[_Scale]) -> Row:
                 "high": scale.text(high),
                 "at": (scale.at(value), scale.at(low), scale.at(high)),
                 "in_domain": row[f"{scale.column}_in_domain"],
+                "measured": row.get(f"{scale.column}_measured") is not None,
             }
         )
     return row | {"answers": answers, "structure": bracketed(row["psmiles"]), "search": _search(row)}

@@ -246,6 +246,12 @@ def test_every_verdict_has_a_headline(context: dict[str, Any], reason: str) -> N
     assert 'class="state"' in render(context)
 
 
+def test_what_was_measured_is_called_measured(context: dict[str, Any]) -> None:
+    assert " measured</small>" not in render(context)
+    context["candidates"][0]["tg_degc_measured"] = 352.0
+    assert render(context).count(" measured</small>") == 1
+
+
 def test_the_repeat_unit_stands_in_brackets() -> None:
     drawn = bracketed("*CC(*)c1ccccc1")
     assert drawn.count('class="bracket"') == 2
