@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from campaigns.models import Cast
 from campaigns.reference import reference_source
-from campaigns.storage import Disk
+from campaigns.storage import disk_of, place
 from campaigns.yaml_source import load_spec
 from inverse_design.errors import SpecError
 from inverse_design.protocols import Executor, Row, WorkerSpec
@@ -49,16 +49,16 @@ class Campaign:
         """Read a campaign file; SpecError with every problem at once. `folder` defaults to runs/NAME."""
         path = Path(path)
         spec, source = load_spec(path, overrides)
-        return cls(spec=spec, source=source, folder=Path(folder) if folder else Path("runs") / spec.name, base=path.parent)
+        return cls(spec=spec, source=source, folder=place(folder or Path("runs") / spec.name), base=path.parent)
 
     @classmethod
     def load(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a campaign that was started; StateError where there is none. `overrides` may change budget and want."""
         from campaigns.ledger import Ledger
 
-        folder = Path(folder)
+        folder = place(folder)
         manifest = Ledger.open(folder).manifest
-        base = folder / manifest["base"]
+        base = (folder if isinstance(folder, Path) else Path()) / manifest["base"]
         spec, _ = load_spec(folder / "resolved.yaml", overrides, base)
         source = (folder / "campaign.yaml").read_text(encoding="utf-8")
         return cls(spec=spec, source=source, folder=folder, base=base)
@@ -72,6 +72,10 @@ class Campaign:
         cast = Cast.of(self.spec, self.base)
         with Ledger.create(self.folder, self.source, self._resolved(), self._manifest(cast)) as ledger:
             return self._drive(ledger, cast, workers or cores(), executor, address, tell)
+
+    def started(self) -> bool:
+        """Return whether the folder holds a campaign, which `resume` goes on with."""
+        return (self.folder / "manifest.json").exists()
 
     def resume(
         self, *, workers: int | None = None, executor: ExecutorName = "ray", address: str | None = None, tell: Tell | None = None
@@ -202,8 +206,8 @@ class Campaign:
         return self.spec.as_json()
 
     def _manifest(self, cast: Cast) -> Row:
-        # Relative, so that the folder can be moved together with the files it names.
-        base = os.path.relpath(self.base.resolve(), self.folder.resolve())
+        # Relative, so that the folder can be moved together with the files it names; from object storage, to where one works.
+        base = os.path.relpath(self.base.resolve(), self.folder.resolve() if isinstance(self.folder, Path) else Path.cwd())
         return {"spec": self.spec.identity(), "seed": self.spec.seed, "models": cast.digests(), "base": base}
 
 

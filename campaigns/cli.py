@@ -15,11 +15,11 @@ from typing import Annotated
 
 import typer
 
-from campaigns.commands import app, laboratory, modelling, models, plugins, predicting, reading, running
+from campaigns.commands import app, health, laboratory, modelling, models, plugins, predicting, reading, running
 from inverse_design.errors import EngineError, Interrupted, SpecError
 
 # Importing them adds their commands.
-__all__ = ["laboratory", "main", "modelling", "models", "plugins", "predicting", "reading", "running"]
+__all__ = ["health", "laboratory", "main", "modelling", "models", "plugins", "predicting", "reading", "running"]
 
 
 def main() -> None:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import sys
 import time
 import traceback
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from inverse_design.errors import CandidateError, EngineError, ModelError
-from inverse_design.protocols import Row, Worker, WorkerSpec
+from inverse_design.protocols import CRASHED, Row, Worker, WorkerSpec
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("inverse_design", "generators", "surrogates", "campaigns", "tests")
-RETRIES = 3
+TRIES = 3
+"""Times that a shard may lose its process before it is halved, to find the row that does it."""
+POISONED = 3
+"""Rows of one stage that may end their processes; more of them are the worker's fault, or the machine's."""
 PATIENCE = 600.0
 Answer = list[Row] | EngineError
 """What comes back from another process: rows, or the error to raise."""
@@ -25,6 +32,23 @@ Answer = list[Row] | EngineError
 
 class LostError(Exception):
     """The process of a seat is gone, and with it the work it was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows `start` to `stop` of a shard: all of it, or what is left to suspect of killing its process."""
+
+    shard: int
+    start: int
+    stop: int
+
+    def tries(self, whole: int) -> int:
+        """Return how often it may be lost: a row is condemned on the second time, for the first may be chance."""
+        return TRIES if self.stop - self.start == whole else 2 if self.stop - self.start == 1 else 1
+
+    def halves(self) -> tuple[Piece, Piece]:
+        middle = (self.start + self.stop) // 2
+        return Piece(self.shard, self.start, middle), Piece(self.shard, middle, self.stop)
 
 
 class Seat(Protocol):
@@ -104,31 +128,47 @@ def dispatch(
 ) -> Iterator[tuple[int, list[Row]]]:
     """Yield (shard index, rows) as seats finish, at most `depth` shards in a seat; `wait` returns the seats with an answer.
 
-    A shard whose seat is lost, or takes longer than `patience` seconds, is given to a new process up to 3 times.
+    A shard whose seat is lost, or takes longer than `patience` seconds, is given to a new process up to 3 times, then halved
+    until the row that does it is found: its answer is `CRASHED`. ModelError if there are many such rows, or nothing else.
     """
-    waiting = deque(sorted(shards))
-    queues: dict[int, deque[int]] = {seat: deque() for seat in range(len(seats))}
+    waiting = deque(Piece(index, 0, len(shards[index])) for index in sorted(shards))
+    parts: defaultdict[int, dict[int, list[Row]]] = defaultdict(dict)
+    queues: dict[int, deque[Piece]] = {seat: deque() for seat in range(len(seats))}
     since = dict.fromkeys(queues, 0.0)
-    losses: Counter[int] = Counter()
+    losses: Counter[Piece] = Counter()
+    condemned: list[Piece] = []
+    answered = False
 
     def lose(seat: int, reason: str) -> None:
-        # Shards are worked on in order, so the oldest is the one that did it: the others are not to blame.
+        # Pieces are worked on in order, so the oldest is the one that did it: the others are not to blame.
         seats[seat].clear()
-        guilty = queues[seat][0]
-        waiting.extendleft(reversed(queues[seat]))
+        guilty, *others = queues[seat]
         queues[seat].clear()
+        waiting.extendleft(reversed(others))
         losses[guilty] += 1
-        if losses[guilty] > RETRIES:
-            raise ModelError(f"{worker.factory}: shard {guilty} {reason} {losses[guilty]} times. Give it more memory or time.")
+        if losses[guilty] < guilty.tries(len(shards[guilty.shard])):
+            waiting.appendleft(guilty)
+        elif guilty.stop - guilty.start > 1:
+            waiting.extendleft(reversed(guilty.halves()))
+        else:
+            condemned.append(guilty)
+            if len(condemned) > POISONED or not (answered or waiting or any(queues.values())):
+                raise ModelError(
+                    f"{worker.factory}: shard {guilty.shard} {reason} {losses[guilty]} times. Give it more memory or time."
+                )
+            logger.warning(
+                "%s: row %d of shard %d %s; it is left out as crashed", worker.factory, guilty.start, guilty.shard, reason
+            )
+            parts[guilty.shard][guilty.start] = [CRASHED]
 
     try:
         while waiting or any(queues.values()):
             while waiting and len(queues[seat := min(queues, key=lambda number: len(queues[number]))]) < depth:
                 if not queues[seat]:
                     since[seat] = time.monotonic()
-                queues[seat].append(index := waiting.popleft())
+                queues[seat].append(piece := waiting.popleft())
                 try:
-                    seats[seat].give(worker, shards[index])
+                    seats[seat].give(worker, shards[piece.shard][piece.start : piece.stop])
                 except LostError:
                     lose(seat, "lost its worker")
             busy = [seat for seat, queue in queues.items() if queue]
@@ -140,13 +180,19 @@ def dispatch(
                     except LostError:
                         lose(seat, "lost its worker")
                         continue
-                    index = queues[seat].popleft()
+                    piece = queues[seat].popleft()
                     since[seat] = time.monotonic()
                     if isinstance(answer, EngineError):
                         raise answer
-                    yield index, answer
+                    answered = True
+                    parts[piece.shard][piece.start] = answer
                 elif time.monotonic() - since[seat] > patience:
                     lose(seat, f"took longer than {patience:.0f} s")
+            for index in sorted(parts) if answered else ():
+                rows = [row for _, part in sorted(parts[index].items()) for row in part]
+                if len(rows) == len(shards[index]):
+                    del parts[index]
+                    yield index, rows
     finally:
         for seat, queue in queues.items():
             if queue:  # left early: what it still works on must not be taken for an answer to the next question

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-from campaigns.storage import Disk
+from campaigns.storage import disk_of
 from inverse_design.errors import SpecError
 from inverse_design.protocols import Row
 
@@ -40,7 +40,7 @@ def export(rows: list[Row], kind: str, path: Path) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row)) or list(_COLUMNS)
     table = [{name: _finite(row.get(name)) for name in columns} for row in rows]
     data = writers[kind](columns, table)
-    disk = Disk()
+    disk = disk_of(path)
     disk.make_folder(path.parent)
     disk.write(path, data)
 

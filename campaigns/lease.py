@@ -68,9 +68,9 @@ def started(pid: int) -> str:
     return ""
 
 
-def read(path: Path) -> bytes | None:
+def read(path: Path, disk: Disk) -> bytes | None:
     with explained(path, "read it"), suppress(FileNotFoundError):
-        return path.read_bytes()
+        return disk.read(path)
     return None
 
 
@@ -100,21 +100,21 @@ class Lease:
         pid = os.getpid()
         me = Holder(owner=str(uuid.uuid4()), host=socket.gethostname(), pid=pid, boot=boot(), started=started(pid))
         while not disk.claim(path, canonical(asdict(me))):
-            if (seen := read(path)) is None:
+            if (seen := read(path, disk)) is None:
                 continue
             holder = parse(seen)
             if not (holder and holder.dead()):
-                _watch(path, seen, holder, ttl)
-            _depose(path, seen, disk)
-            if holder:
-                me = replace(me, fence=holder.fence + 1)
+                _watch(path, disk, seen, holder, ttl)
+            me = replace(me, fence=holder.fence + 1 if holder else me.fence)
+            if disk.exchange(path, seen, canonical(asdict(me))):
+                break
         lease = cls(path, disk, me, ttl)
         lease._thread.start()
         return lease
 
     def check(self) -> None:
         """Raise StateError if another writer has taken over."""
-        data = read(self.path)
+        data = read(self.path, self.disk)
         holder = parse(data) if data else None
         if holder is None or (holder.owner, holder.fence) != (self.holder.owner, self.holder.fence):
             raise StateError(
@@ -141,7 +141,7 @@ class Lease:
                 logger.debug("lease: %s", error)
 
 
-def _watch(path: Path, seen: bytes, holder: Holder | None, ttl: float) -> None:
+def _watch(path: Path, disk: Disk, seen: bytes, holder: Holder | None, ttl: float) -> None:
     """Return once nothing has changed for `ttl` seconds. Raises StateError if the holder proves to be alive."""
     here = holder is not None and (holder.host, holder.boot) == (socket.gethostname(), boot()) and os.name != "nt"
     if not here:
@@ -149,29 +149,12 @@ def _watch(path: Path, seen: bytes, holder: Holder | None, ttl: float) -> None:
     start = time.monotonic()
     while not here and time.monotonic() - start < ttl:
         time.sleep(min(0.2, ttl / 10))
-        if (now := read(path)) != seen:
+        if (now := read(path, disk)) != seen:
             if now is None:
                 return
             holder, here = parse(now), True
     if here:
         raise StateError(f"{path}: {_named(holder)} is writing to this campaign. Wait for it to end, or stop it, then resume.")
-
-
-def _depose(path: Path, seen: bytes, disk: Disk) -> None:
-    """Remove exactly the lock that was judged, which no two watchers can both do."""
-    moved = path.with_name(f".{NAME}.{uuid.uuid4().hex[:8]}.tmp")
-    with explained(path, "take it over"):
-        try:
-            disk.replace(path, moved)
-        except FileNotFoundError:
-            return
-        found = moved.read_bytes()
-    try:
-        if found != seen:  # another watcher was faster and this is its lock
-            disk.claim(path, found)
-            raise StateError(f"{path}: {_named(parse(found))} has just begun to write to this campaign. Wait for it to end.")
-    finally:
-        disk.discard(moved)
 
 
 def _named(holder: Holder | None) -> str:

@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from campaigns import rounds
 from campaigns.lease import TTL, Lease
-from campaigns.storage import Disk, canonical, explained, sealed, unsealed
+from campaigns.storage import Disk, canonical, disk_of, explained, sealed, unsealed
 from inverse_design.errors import StateError
 from inverse_design.protocols import Row
 from inverse_design.state import Round
@@ -54,7 +54,7 @@ class Ledger:
         `manifest` has `spec` (digest of the part of the spec that decides results), `seed` and `models` (name to digest);
         format and versions are added. Raises StateError, changing nothing, if the folder is a campaign, foreign or locked.
         """
-        disk = disk or Disk()
+        disk = disk or disk_of(folder)
         refuse_used(folder)
         disk.make_folder(folder)
         lease = Lease.take(folder, disk, ttl)
@@ -76,12 +76,12 @@ class Ledger:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Open a campaign to read. Raises StateError if there is none, it is damaged, or a newer version wrote it."""
-        return cls(folder, read_manifest(folder), Disk(), None)
+        return cls(folder, read_manifest(folder), disk_of(folder), None)
 
     @classmethod
     def resume(cls, folder: Path, resolved: Row, manifest: Row, *, ttl: float = TTL, disk: Disk | None = None) -> Self:
         """Open a campaign to write. Raises StateError, changing nothing, if spec, seed or models differ, or it is locked."""
-        disk = disk or Disk()
+        disk = disk or disk_of(folder)
         stored = read_manifest(folder)
         refuse_changed(folder, stored, manifest, resolved)
         lease = Lease.take(folder, disk, ttl)
@@ -194,7 +194,7 @@ class Ledger:
         folder = self.folder / "rounds"
         with explained(folder, "list it"):
             names = sorted(
-                (path.name for path in folder.iterdir() if ROUND.fullmatch(path.name)), key=lambda name: int(name[:-8])
+                (path.name for path in folder.glob("*.parquet") if ROUND.fullmatch(path.name)), key=lambda name: int(name[:-8])
             )
         for index, name in enumerate(names):
             if name != f"{index:06d}.parquet":

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -25,10 +26,12 @@ from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch, e
 from inverse_design.errors import Interrupted, ModelError
 from inverse_design.protocols import Row, WorkerSpec
 
-REACH = 15.0
+REACH = 18.0
 """Seconds in which a cluster must answer."""
 ANSWER = 60.0
 """Seconds in which rows that are ready must arrive."""
+SILENCE = 30.0
+"""Seconds after which a silent head counts as lost: a restarted one may be back by then."""
 KINDS = 16
 """Different workers that fit on the processors at once: they take turns, so each claims a 16th of one."""
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
@@ -60,6 +63,7 @@ class RayExecutor:
             else:
                 _start(workers)
             _signals_to_python()
+        self._head = Head(ray.get_runtime_context().gcs_address)
 
     def run(self, worker: WorkerSpec, shards: Mapping[int, list[Row]]) -> Iterator[tuple[int, list[Row]]]:
         """Yield (shard index, rows) as shards finish, each once. Raises what a worker raises; ModelError if one is lost 4 times."""
@@ -68,16 +72,25 @@ class RayExecutor:
             if key not in self._seats:
                 share = min(1.0, ray.cluster_resources().get("CPU", 1.0) / self._workers) / KINDS  # type: ignore[no-untyped-call]
                 self._seats[key] = [ActorSeat(share) for _ in range(min(self._workers, worker.most or self._workers))]
-            yield from dispatch(worker, shards, self._seats[key], _wait, depth=2, patience=self._patience)
+            yield from dispatch(worker, shards, self._seats[key], self._wait, depth=2, patience=self._patience)
         except (exceptions.RayError, ConnectionError) as error:
             raise Interrupted(f"The Ray cluster is gone ({_first_line(error)}). Every finished shard is kept: resume.") from error
         except (SystemError, SystemExit) as error:
             # Ray's compiled code turns what a signal handler raises into one of these.
             raise Interrupted("stopped by a signal; every finished shard is kept: inverse-design resume DIR") from error
 
+    def _wait(self, seats: list[ActorSeat], timeout: float) -> list[ActorSeat]:
+        oldest = {seat.answers[0]: seat for seat in seats}
+        ready, _ = ray.wait(list(oldest), num_returns=1, timeout=timeout)
+        self._head.check()
+        return [oldest[reference] for reference in ready]
+
     def close(self) -> None:
         """End the actors, and what this executor started."""
-        with suppress(exceptions.RayError, ConnectionError):  # a cluster that is gone needs no goodbye
+        self._head.close()
+        if self._head.lost:  # a cluster that is gone needs no goodbye, and would not hear it
+            return
+        with suppress(exceptions.RayError, ConnectionError):
             for seats in self._seats.values():
                 for seat in seats:
                     seat.clear()
@@ -85,6 +98,45 @@ class RayExecutor:
         if self._started:
             ray.shutdown()
             self._started = False
+
+
+class Head:
+    """A thread that asks whether the head of the cluster is there.
+
+    Without it Ray's calls hang, and Ray ends this process 60 s later without a word and with the wrong exit code. So does
+    this thread before that, with the right ones, if `check` could not stop it in order.
+    """
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._place = (host.strip("[]"), int(port))
+        self._closed = threading.Event()
+        self.lost = ""
+        threading.Thread(target=self._watch, name="head", daemon=True).start()
+
+    def check(self) -> None:
+        """Raise Interrupted if the head is lost."""
+        if self.lost:
+            raise Interrupted(self.lost)
+
+    def close(self) -> None:
+        """Stop asking, unless it is lost: then Ray's farewell hangs as well."""
+        if not self.lost:
+            self._closed.set()
+
+    def _watch(self) -> None:
+        answered = time.monotonic()
+        while not self._closed.wait(SILENCE / 6):
+            try:
+                socket.create_connection(self._place, timeout=SILENCE / 6).close()
+                answered = time.monotonic()
+            except OSError as error:
+                if time.monotonic() - answered > SILENCE:
+                    self.lost = f"The head of the Ray cluster is gone ({error}). Every finished shard is kept: resume."
+                    break
+        if not self._closed.wait(SILENCE / 3):
+            print(f"inverse-design: {self.lost}", file=sys.stderr, flush=True)
+            os._exit(Interrupted.exit_code)
 
 
 class Holder:
@@ -140,12 +192,6 @@ def _signals_to_python() -> None:
             signal.signal(number, signal.getsignal(number))
 
 
-def _wait(seats: list[ActorSeat], timeout: float) -> list[ActorSeat]:
-    oldest = {seat.answers[0]: seat for seat in seats}
-    ready, _ = ray.wait(list(oldest), num_returns=1, timeout=timeout)
-    return [oldest[reference] for reference in ready]
-
-
 def _start(workers: int) -> None:
     try:
         # Ray makes workers yield to everything else on the machine, but they are the work here.
@@ -168,24 +214,25 @@ def _start(workers: int) -> None:
 
 def _join(address: str) -> None:
     """Join a cluster; never start one instead. Raises ModelError in well under 20 s if it does not answer."""
-    _probe(address)
+    probe(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # another version, a refused token, ...: of many kinds
         raise ModelError(f"Ray at {address} does not let this process join: {error}") from error
 
 
-def _probe(address: str) -> None:
+def probe(address: str) -> None:
     """Ask whether Ray answers at `address` in a process that can be given up: joining a silent one takes minutes."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=REACH / 3).close()
+        socket.create_connection((host, int(port)), timeout=REACH / 6).close()
         if address.startswith("ray://"):
             return
-        check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address, "--skip-version-check"]
-        answer = subprocess.run(check, timeout=REACH * 2 / 3, capture_output=True, text=True, check=False)
+        # What `ray health-check` does, without the half of its time that it takes to load all other commands.
+        check = [sys.executable, "-c", "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])", address]
+        answer = subprocess.run(check, timeout=REACH * 5 / 6, capture_output=True, text=True, check=False)
         reason = answer.stderr.strip().rpartition("\n")[2] if answer.returncode else ""
     except subprocess.TimeoutExpired:
         reason = f"something else listens there, or it took longer than {REACH:.0f} s"

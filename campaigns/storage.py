@@ -45,6 +45,10 @@ def unsealed(data: bytes) -> dict[str, Any]:
 class Disk:
     """The changes of a file system that a campaign needs; `write` and `append` return once the bytes are durable."""
 
+    def read(self, path: Path) -> bytes:
+        """Return what a file holds that another process may be replacing."""
+        return path.read_bytes()
+
     def open(self, path: Path, flags: int) -> int:
         return os.open(path, flags | os.O_WRONLY | NO_LINKS | BINARY, 0o666)
 
@@ -109,6 +113,20 @@ class Disk:
             self.sync_folder(path.parent)
             return True
 
+    def exchange(self, path: Path, seen: bytes, data: bytes) -> bool:
+        """Put `data` in the place of exactly the file that holds `seen`, which no two callers can both do; return whether."""
+        moved = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        with explained(path, "take it over"):
+            try:
+                self.replace(path, moved)
+            except FileNotFoundError:
+                return False
+            try:
+                same = moved.read_bytes() == seen
+                return self.claim(path, data if same else moved.read_bytes()) and same
+            finally:
+                self.discard(moved)
+
     def stage(self, path: Path, data: bytes) -> Path:
         """Return a new durable file with `data` beside `path`, for a rename that cannot cross file systems."""
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -165,6 +183,24 @@ class Disk:
             self.discard(temporary)
 
 
+def place(text: str | Path) -> Path:
+    """Return the folder or file of that name, which may be on object storage."""
+    if str(text).startswith("s3://"):
+        from campaigns.object_store import s3_path
+
+        return s3_path(str(text))
+    return Path(text)
+
+
+def disk_of(path: Path) -> Disk:
+    """Return what writes to `path`."""
+    if isinstance(path, Path):
+        return Disk()
+    from campaigns.object_store import ObjectStore
+
+    return ObjectStore()
+
+
 def torn(path: Path) -> bool:
     """Return whether a file ends in the middle of a line."""
     if not path.exists() or path.stat().st_size == 0:
@@ -176,12 +212,14 @@ def torn(path: Path) -> bool:
 
 @contextmanager
 def explained(path: Path, action: str) -> Iterator[None]:
-    """Turn an OSError on `path` into what a user can act on."""
+    """Turn an OSError on `path`, or what object storage raises in its place, into what a user can act on."""
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        if error.errno in FULL:
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__ != "botocore.exceptions":
+            raise
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        if getattr(error, "errno", None) in FULL:
             raise Interrupted(
                 f"{path}: cannot {action} ({reason}). Everything before is safe: free some space, then resume."
             ) from error

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 from inverse_design import seeds
 from inverse_design.acquisition.strategies import Decision, Problem, decide
-from inverse_design.protocols import Executor, Ledger, Row, WorkerSpec
+from inverse_design.protocols import CRASHED, Executor, Ledger, Row, WorkerSpec
+from inverse_design.sieve import UNREACHED
 from inverse_design.state import Round, State
 from inverse_design.verdict import PATIENCE, Verdict, failing_rounds, verdict
 
 SHARD = 48
 """Rows of a shard: fixed, so that batches are the same whatever the number of workers."""
+
+NO_TEXT: Row = {"text": "", "status": "crashed"}
+"""What a prompt gave whose generation ended its process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +63,8 @@ def one_round(state: State, decision: Decision, workers: Workers, executor: Exec
     """Generate, sieve, drop duplicates and score the samples of one decision."""
     index, spec = state.rounds, state.spec
 
-    def stage(name: str, worker: WorkerSpec, rows: list[Row]) -> list[Row]:
-        return in_shards(name, worker, rows, index, executor, ledger)
+    def stage(name: str, worker: WorkerSpec, rows: list[Row], crashed: Row) -> list[Row]:
+        return [crashed if row == CRASHED else row for row in in_shards(name, worker, rows, index, executor, ledger)]
 
     texts = [
         spec.generator.prefix + ",".join(map(str, prompt))
@@ -68,10 +72,10 @@ def one_round(state: State, decision: Decision, workers: Workers, executor: Exec
         for _ in range(spec.acquisition.samples_per_prompt)
     ]
     asked = [{"prompt": text, "seed": seeds.seed(spec.seed, index, 3, sample)} for sample, text in enumerate(texts)]
-    samples = [ask | answer for ask, answer in zip(asked, stage("generate", workers.generator, asked), strict=True)]
+    samples = [ask | answer for ask, answer in zip(asked, stage("generate", workers.generator, asked, NO_TEXT), strict=True)]
     clock.mark("generate")
-    sieved = stage("sieve", workers.sieve, [{"text": row["text"]} for row in samples])
-    samples = [row | judged for row, judged in zip(samples, sieved, strict=True)]
+    sieved = stage("sieve", workers.sieve, [{"text": row["text"]} for row in samples], UNREACHED | {"status": "crashed"})
+    samples = [judged | row for row, judged in zip(samples, sieved, strict=True)]
     clock.mark("sieve")
     seen: set[object] = set(state.seen)
     for row in samples:
@@ -80,7 +84,7 @@ def one_round(state: State, decision: Decision, workers: Workers, executor: Exec
         seen.add(row["canonical"])
     accepted = [row for row in samples if row["status"] == "accepted"]
     for name, worker in workers.surrogates.items():
-        answers = stage(f"predict.{name}", worker, [{"psmiles": row["psmiles"]} for row in accepted])
+        answers = stage(f"predict.{name}", worker, [{"psmiles": row["psmiles"]} for row in accepted], {"predictions": []})
         for row, answer in zip(accepted, answers, strict=True):
             row["predictions"] = (row.get("predictions") or []) + answer["predictions"]
         clock.mark(name)

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 Row = dict[str, Any]
 """One JSON object. Workers take rows and give rows: as many, in the same order."""
+CRASHED: Row = {"crashed": True}
+"""What an executor gives for a row that ends the process of its worker each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

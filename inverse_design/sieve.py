@@ -17,6 +17,9 @@ from inverse_design.structure import Requirements
 from inverse_design.synthesis.making import KEYS, Making
 
 ACCEPTED = "accepted"
+UNREACHED: Row = dict.fromkeys(
+    ("status", "psmiles", "canonical", "descriptors", "polymer_class", "sa_score", "similarity", "nearest")
+)
 
 # Tokens that a text-to-text model leaks, and the spaces its detokeniser puts around added tokens.
 _LEAKED = re.compile(r"<pad>|<s>|\[PAD\]|<unk>|<extra_id_\d+>|\s+")
@@ -42,7 +45,7 @@ class Sieve:
         status: "accepted", "invalid:<Reason>", "structure:<what>", "known" or "too_similar". Fields that were not
         reached are None. A known polymer is refused only where there is a reference to know it from.
         """
-        done = [{**row, **_UNREACHED} for row in rows]
+        done = [{**row, **UNREACHED} for row in rows]
         reached = [pair for row in done if (pair := self._examined(row)) is not None]
         novel = []
         for (row, _), unit in zip(reached, canonical_units([unit for _, unit in reached]), strict=True):
@@ -80,11 +83,6 @@ class Sieve:
             row["status"] = f"structure:{found.refusal}"
             return None
         return row, unit
-
-
-_UNREACHED = dict.fromkeys(
-    ("status", "psmiles", "canonical", "descriptors", "polymer_class", "sa_score", "similarity", "nearest")
-)
 
 
 def sieve_worker(*, structure: Mapping[str, Any] | None = None, reference: str = "bundled", max_similarity: float = 1.0) -> Sieve:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from inverse_design.protocols import Generator, Row, Surrogate
+from inverse_design.properties import PROPERTIES
+from inverse_design.protocols import Generator, Prediction, Row, Surrogate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class SurrogateWorker:
     properties: tuple[str, ...]
 
     def work(self, rows: list[Row]) -> list[Row]:
-        """Predict every property of every row; a property without a valid answer is left out."""
+        """Predict every property of every row; a property without a valid answer, or with an impossible one, is left out."""
         answers = self.surrogate.predict([row["psmiles"] for row in rows], self.properties)
         return [
             {
@@ -44,8 +46,14 @@ class SurrogateWorker:
                         "in_domain": answer.in_domain,
                     }
                     for name, answer in one.items()
-                    if answer is not None
+                    if answer is not None and possible(name, answer)
                 ]
             }
             for one in answers
         ]
+
+
+def possible(name: str, answer: Prediction) -> bool:
+    """Return whether an answer is a number with a width, within the physical range of its property; nothing else is stored."""
+    item = PROPERTIES[name]
+    return math.isfinite(answer.mean) and math.isfinite(answer.std) and answer.std > 0 and item.low <= answer.mean <= item.high

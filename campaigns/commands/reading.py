@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from campaigns.commands import AsJson, Folder, app
+from campaigns.storage import place
 
 
 class Format(StrEnum):
@@ -51,7 +52,9 @@ def export(
     folder: Folder,
     format_: Annotated[Format, typer.Option("--format", help="File format.")] = Format.csv,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Only the best N.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File; default DIR/exports/candidates.FORMAT.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", parser=place, help="File; default DIR/exports/candidates.FORMAT.")
+    ] = None,
 ) -> None:
     """Write the ranked candidates to a file and print its path."""
     from campaigns.campaign import Campaign
@@ -63,12 +66,13 @@ def export(
 
 @app.command()
 def report(
-    folder: Folder, output: Annotated[Path | None, typer.Option("-o", "--output", help="File; default DIR/report.html.")] = None
+    folder: Folder,
+    output: Annotated[Path | None, typer.Option("-o", "--output", parser=place, help="File; default DIR/report.html.")] = None,
 ) -> None:
     """Write the report, one HTML file, and print its path."""
     from campaigns.campaign import Campaign
-    from campaigns.storage import Disk
+    from campaigns.storage import disk_of
 
     path = output or folder / "report.html"
-    Disk().write(path, Campaign.load(folder).results().report().encode())
+    disk_of(path).write(path, Campaign.load(folder).results().report().encode())
     print(path)

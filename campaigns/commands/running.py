@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaigns.commands import AsJson, Folder, Sets, SpecPath, app
+from campaigns.storage import place
 
 if TYPE_CHECKING:
     from campaigns.results import Results
@@ -21,6 +22,13 @@ class ExecutorChoice(StrEnum):
 
     ray = "ray"
     local = "local"
+
+
+class Resume(StrEnum):
+    """What `run` does with a folder that holds this campaign already."""
+
+    no = "no"
+    auto = "auto"
 
 
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes per model; default: one per core.")]
@@ -72,7 +80,12 @@ def validate(spec: SpecPath, set_: Sets = None, json_: AsJson = False) -> None:
 @app.command()
 def run(
     spec: SpecPath,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Campaign folder; default runs/NAME.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", parser=place, help="Campaign folder, also on S3; default runs/NAME.")
+    ] = None,
+    resume: Annotated[
+        Resume, typer.Option("--resume", help="auto: start, or go on with the folder if it is this campaign; for schedulers.")
+    ] = Resume.no,
     set_: Sets = None,
     workers: Workers = None,
     executor: Where = ExecutorChoice.ray,
@@ -84,8 +97,9 @@ def run(
     from campaigns.progress import progress
 
     campaign = Campaign.from_yaml(spec, output, set_ or ())
+    go = campaign.resume if resume is Resume.auto and campaign.started() else campaign.run
     with progress(campaign.spec, campaign.folder) as tell:
-        results = campaign.run(workers=workers, executor=executor.value, address=address, tell=tell)
+        results = go(workers=workers, executor=executor.value, address=address, tell=tell)
     _finish(results, campaign.folder, json_)
 
 

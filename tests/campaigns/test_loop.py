@@ -35,7 +35,9 @@ def spec(**changes: object) -> CampaignSpec:
     return CampaignSpec.model_validate(plain | changes)
 
 
-def drive(folder: Path, wanted: CampaignSpec, executor: Executor | None = None) -> tuple[Results, Verdict]:
+def drive(
+    folder: Path, wanted: CampaignSpec, executor: Executor | None = None, generator: WorkerSpec = toy.GENERATOR
+) -> tuple[Results, Verdict]:
     """Start or go on with a campaign on toy models, the way `Campaign` does with real ones."""
     campaign = Campaign(spec=wanted, source="schema: 1\n", folder=folder, base=folder)
     manifest = {"spec": wanted.digest(), "seed": wanted.seed, "models": {}, "base": "."}
@@ -50,7 +52,7 @@ def drive(folder: Path, wanted: CampaignSpec, executor: Executor | None = None) 
         sieve = WorkerSpec(
             factory="inverse_design.sieve:sieve_worker", arguments={"structure": resolved["structure"], "max_similarity": 0.99}
         )
-        workers = Workers(generator=toy.GENERATOR, sieve=sieve, surrogates=toy.SURROGATES)
+        workers = Workers(generator=generator, sieve=sieve, surrogates=toy.SURROGATES)
         end = run(state, campaign._problem(), workers, crew, ledger, lambda state, seconds: None)
     crew.close()
     return Results(state=state, manifest={}, source="", hours=0.0, end=end), end

@@ -16,7 +16,7 @@ import pytest
 from campaigns import dispatch
 from campaigns.local import LocalExecutor
 from inverse_design.errors import CandidateError, ModelError
-from inverse_design.protocols import Executor, Row, WorkerSpec
+from inverse_design.protocols import CRASHED, Executor, Row, WorkerSpec
 
 TOY = WorkerSpec(factory="tests.contracts.workers:Toy")
 SHARDS: dict[int, list[Row]] = {i: [{"text": f"shard {i} row {row}"} for row in range(1 + i % 3)] for i in (4, 0, 7, 1, 2, 9)}
@@ -129,21 +129,30 @@ def test_a_shard_that_killed_its_worker_is_done_again(replacing: Executor, tmp_p
     assert (tmp_path / "tally").read_text() == "x"
 
 
-def test_a_shard_that_always_kills_its_worker_is_given_up(
-    replacing: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatch, "RETRIES", 1)
+def test_a_worker_that_never_answers_is_given_up(replacing: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "TRIES", 2)
     with pytest.raises(ModelError, match="shard 3 lost its worker 2 times"):
         run(replacing, {3: one("die", tally=str(tmp_path / "tally"), times=99)})
     assert (tmp_path / "tally").read_text() == "xx"
 
 
-def test_a_shard_is_retried_three_times_and_its_neighbours_are_not_to_blame(tmp_path: Path) -> None:
+def test_a_row_that_always_kills_its_worker_is_found_and_its_neighbours_are_answered(tmp_path: Path) -> None:
     executor = LocalExecutor(workers=2)
-    with pytest.raises(ModelError, match="shard 3 lost its worker 4 times"):
-        run(executor, {3: one("die", tally=str(tmp_path / "tally"), times=99), **{index: one("tell") for index in range(4, 8)}})
+    poison = one("die", tally=str(tmp_path / "tally"), times=99)[0]
+    rows = [{"text": f"row {index}"} for index in range(8)]
+    answers = run(executor, {**SHARDS, 3: [*rows[:5], poison, *rows[6:]]})
     executor.close()
-    assert (tmp_path / "tally").read_text() == "xxxx"
+    assert answers.pop(3) == [{"text": f"ROW {index}"} if index != 5 else CRASHED for index in range(8)]
+    assert answers == UPPER
+    assert len((tmp_path / "tally").read_text()) == 3 + 2 + 2  # the shard, its half and quarter, the row
+
+
+def test_many_rows_that_kill_their_worker_are_its_own_fault(tmp_path: Path) -> None:
+    executor = LocalExecutor(workers=2)
+    poison = one("die", tally=str(tmp_path / "tally"), times=99)
+    with pytest.raises(ModelError, match=r"lost its worker [23] times\. Give it more memory or time"):
+        run(executor, {**dict.fromkeys(range(4), poison), 4: one("tell")})
+    executor.close()
 
 
 def test_a_hanging_worker_is_replaced(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 from campaigns import ledger as ledger_module
 from campaigns.ledger import Ledger
 from campaigns.rounds import COLUMNS
-from campaigns.storage import sealed
+from campaigns.storage import disk_of, sealed
 from inverse_design.errors import StateError
 from inverse_design.protocols import Row
 from inverse_design.state import Round
+from tests import s3
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # connections that a client keeps open
 
 SOURCE = "name: demo  # as given\n"
 RESOLVED: Row = {"name": "demo", "targets": {"tg": {"min": 150.0}}, "workers": 1, "odd": ["no", "1e-3", None, "*CC*"]}
@@ -45,9 +49,22 @@ def a_round(index: int) -> Round:
     return Round(index=index, facts=facts, samples=[sample(0), sample(1, **accepted)])
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "campaign"
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    yield from s3.serve()
+
+
+@pytest.fixture(params=["disk", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "disk":
+        return tmp_path / "campaign"
+    request.getfixturevalue("server")
+    return s3.folder(tmp_path.name) / "campaign"
+
+
+def on_disk(folder: Path) -> None:
+    if not isinstance(folder, Path):
+        pytest.skip("a thing of disks")
 
 
 @pytest.fixture
@@ -59,7 +76,8 @@ def finished(folder: Path) -> Path:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {str(path).removeprefix(f"{folder}/"): path for path in folder.rglob("*") if path.is_file()}
+    return {name: files[name].read_bytes() for name in sorted(files)}
 
 
 def test_what_was_committed_is_read_back_as_it_was(finished: Path) -> None:
@@ -75,8 +93,8 @@ def test_the_folder_holds_the_spec_as_given_and_as_resolved(finished: Path) -> N
     assert Ledger.open(finished).manifest["models"] == {"tiny": "abc0"}
 
 
-def test_equal_campaigns_are_equal_byte_for_byte_and_name_no_place(finished: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again"
+def test_equal_campaigns_are_equal_byte_for_byte_and_name_no_place(finished: Path) -> None:
+    again = finished.parent / "again"
     with Ledger.create(again, SOURCE, RESOLVED, MANIFEST) as ledger:
         for index in range(3):
             ledger.keep_shard(index, "generate", 0, [{"text": "x"}])
@@ -84,10 +102,11 @@ def test_equal_campaigns_are_equal_byte_for_byte_and_name_no_place(finished: Pat
     assert content(again) == content(finished)
     rounds = [f"rounds/{index:06d}.parquet" for index in range(3)]
     assert sorted(content(again)) == ["campaign.yaml", "manifest.json", "resolved.yaml", *rounds]
-    assert not any(str(tmp_path).encode() in data for data in content(again).values())
+    assert not any(str(finished.parent).encode() in data for data in content(again).values())
 
 
 def test_a_copy_goes_on_elsewhere(finished: Path, tmp_path: Path) -> None:
+    on_disk(finished)
     copy = tmp_path / "other" / "place"
     shutil.copytree(finished, copy)
     (copy / "partial").rmdir()
@@ -106,7 +125,7 @@ def test_finished_shards_are_kept_until_their_round_commits(folder: Path) -> Non
         assert ledger.shards(0, "score_tiny") == {2: []}
         assert ledger.shards(1, "generate") == {} == ledger.shards(0, "score")
         ledger.commit(a_round(0))
-        assert not list((folder / "partial").iterdir())
+        assert not list((folder / "partial").glob("*"))
 
 
 def test_a_damaged_shard_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -134,10 +153,11 @@ def test_nothing_is_altered_on_the_way_to_disk(folder: Path, samples: list[Row])
     with Ledger.create(folder, SOURCE, RESOLVED, MANIFEST) as ledger:
         with pytest.raises(ValueError, match=r"columns|JSON compliant|non-nullable|null"):
             ledger.commit(Round(index=0, facts={}, samples=samples))
-        assert not list((folder / "rounds").iterdir())
+        assert not list((folder / "rounds").glob("*"))
 
 
 def test_metrics_survive_a_torn_line(finished: Path) -> None:
+    on_disk(finished)
     with Ledger.resume(finished, RESOLVED, MANIFEST) as ledger:
         ledger.append_metrics({"round": 0, "seconds": 1.5})
         with (finished / "metrics.jsonl").open("a") as file:
@@ -159,7 +179,7 @@ def test_run_into_a_campaign_is_refused_with_the_way_on(finished: Path) -> None:
 )
 def test_a_foreign_folder_is_refused(folder: Path, names: list[str]) -> None:
     for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        disk_of(folder).make_folder((folder / name).parent)
         (folder / name).write_text("mine")
     with pytest.raises(StateError, match="is not empty and not a campaign"):
         Ledger.create(folder, SOURCE, RESOLVED, MANIFEST)
@@ -173,6 +193,7 @@ def test_a_file_is_no_folder(folder: Path) -> None:
 
 
 def test_an_empty_folder_will_do(folder: Path) -> None:
+    on_disk(folder)
     folder.mkdir()
     Ledger.create(folder, SOURCE, RESOLVED, MANIFEST).close()
     assert list(Ledger.open(folder).rounds()) == []
@@ -240,6 +261,7 @@ def test_rounds_follow_each_other(finished: Path) -> None:
 
 
 def test_a_missing_or_renamed_round_is_told(finished: Path) -> None:
+    on_disk(finished)
     (finished / "rounds" / "000001.parquet").rename(finished / "rounds" / "000003.parquet")
     with pytest.raises(StateError, match=r"round 1 is missing but 000002.parquet is there"):
         list(Ledger.open(finished).rounds())
