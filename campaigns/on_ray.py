@@ -135,7 +135,7 @@ class Head:
                     self.lost = f"The head of the Ray cluster is gone ({error}). Every finished shard is kept: resume."
                     break
         # A head that went because somebody here has shut Ray down is not lost.
-        if not self._closed.wait(SILENCE / 3) and ray.is_initialized():  # type: ignore[no-untyped-call]
+        if not self._closed.wait(SILENCE / 3) and ray.is_initialized():
             print(f"inverse-design: {self.lost}", file=sys.stderr, flush=True)
             os._exit(Interrupted.exit_code)
 

@@ -24,7 +24,8 @@ od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH"
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 head=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')
-export OMP_NUM_THREADS=1
+# Ray makes workers yield to everything else on a machine, but they are the work here.
+export OMP_NUM_THREADS=1 RAY_worker_niceness=0
 
 srun --kill-on-bad-exit=0 ray symmetric-run --address "$head:6379" --min-nodes "$SLURM_JOB_NUM_NODES" \
   --num-cpus "$SLURM_CPUS_PER_TASK" --include-dashboard=false -- \

@@ -27,7 +27,8 @@ common=(--block --num-cpus="$SLURM_CPUS_PER_TASK" --temp-dir="/tmp/ray-$SLURM_JO
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=$(srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" hostname --ip-address | awk '{print $1}')
-export OMP_NUM_THREADS=1
+# Ray makes workers yield to everything else on a machine, but they are the work here.
+export OMP_NUM_THREADS=1 RAY_worker_niceness=0
 
 srun --nodes=1 --ntasks=1 --overlap --nodelist="${nodes[0]}" \
   ray start --head --node-ip-address="$head" --port="$base" --include-dashboard=false "${common[@]}" &

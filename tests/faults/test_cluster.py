@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,8 @@ class Cluster:
 
     def driver(self, folder: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.faults.workers", str(folder), self.address]
-        return subprocess.Popen(command, env=self.environment, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        self.drivers.append(subprocess.Popen(command, env=self.environment, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+        return self.drivers[-1]
 
 
 @pytest.fixture
@@ -55,12 +56,21 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
-    given = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    made = Cluster(f"127.0.0.2:{port}", {**os.environ, **given}, [])
+    given = {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "RAY_worker_niceness": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+    }
+    made = Cluster(f"127.0.0.2:{port}", {**os.environ, **given})
     made.join("127.0.0.2", "--head", f"--port={port}", "--include-dashboard=false")
     until(lambda: reachable("127.0.0.2", port), 60)
     made.join("127.0.0.3", f"--address={made.address}")
     yield made
+    for driver in made.drivers:
+        driver.kill()
+        driver.communicate()
     for number, node in enumerate(made.nodes):
         if node.poll() is None:
             made.kill(number)
@@ -93,22 +103,22 @@ def same_as_calm(folder: Path, tmp_path: Path) -> bool:
 
 def test_a_node_that_is_killed_and_one_that_joins_change_nothing(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with cluster.driver(folder) as driver:
-        until(shards(folder), 150)
-        cluster.kill(1)
-        cluster.join("127.0.0.4", f"--address={cluster.address}")
-        _, talk = driver.communicate(timeout=200)
+    driver = cluster.driver(folder)
+    until(shards(folder), 150)
+    cluster.kill(1)
+    cluster.join("127.0.0.4", f"--address={cluster.address}")
+    _, talk = driver.communicate(timeout=250)
     assert driver.returncode == 0, talk
     assert same_as_calm(folder, tmp_path)
 
 
 def test_without_its_head_a_campaign_ends_resumably(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with cluster.driver(folder) as driver:
-        until(shards(folder), 150)
-        cluster.kill(0)
-        began = time.monotonic()
-        _, talk = driver.communicate(timeout=100)
+    driver = cluster.driver(folder)
+    until(shards(folder), 150)
+    cluster.kill(0)
+    began = time.monotonic()
+    _, talk = driver.communicate(timeout=100)
     assert driver.returncode == 75, talk
     assert "Every finished shard is kept" in talk
     assert "Traceback" not in talk
