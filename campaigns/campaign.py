@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from campaigns.models import Cast
 from campaigns.reference import reference_source
-from campaigns.storage import disk_of, place
+from campaigns.storage import disk_of, location
 from campaigns.yaml_source import load_spec
 from inverse_design.errors import SpecError
 from inverse_design.protocols import Executor, Row, WorkerSpec
@@ -49,14 +49,14 @@ class Campaign:
         """Read a campaign file; SpecError with every problem at once. `folder` defaults to runs/NAME."""
         path = Path(path)
         spec, source = load_spec(path, overrides)
-        return cls(spec=spec, source=source, folder=place(folder or Path("runs") / spec.name), base=path.parent)
+        return cls(spec=spec, source=source, folder=location(folder or Path("runs") / spec.name), base=path.parent)
 
     @classmethod
     def load(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a campaign that was started; StateError where there is none. `overrides` may change budget and want."""
         from campaigns.ledger import Ledger
 
-        folder = place(folder)
+        folder = location(folder)
         manifest = Ledger.open(folder).manifest
         base = (folder if isinstance(folder, Path) else Path()) / manifest["base"]
         spec, _ = load_spec(folder / "resolved.yaml", overrides, base)
@@ -143,7 +143,7 @@ class Campaign:
 
         def write_report(hours: float, end: Verdict | None = None) -> Results:
             results = Results(state=state, manifest=ledger.manifest, source=self.source, hours=hours, end=end)
-            Disk().write(self.folder / "report.html", results.report().encode())
+            disk_of(self.folder).write(self.folder / "report.html", results.report().encode())
             return results
 
         if (end := verdict(state, spent)) is None:

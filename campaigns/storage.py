@@ -183,7 +183,7 @@ class Disk:
             self.discard(temporary)
 
 
-def place(text: str | Path) -> Path:
+def location(text: str | Path) -> Path:
     """Return the folder or file of that name, which may be on object storage."""
     if str(text).startswith("s3://"):
         from campaigns.object_store import s3_path

@@ -36,6 +36,6 @@ def serve() -> Iterator[str]:
 
 def folder(name: str) -> Path:
     """Return the folder of that name in the bucket."""
-    from campaigns.storage import place
+    from campaigns.storage import location
 
-    return place(f"s3://{BUCKET}/{name}")
+    return location(f"s3://{BUCKET}/{name}")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from campaigns.commands import AsJson, app
-from campaigns.storage import place
+from campaigns.storage import location
 from inverse_design.errors import ModelError
 
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
@@ -20,7 +20,7 @@ MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
 @app.command()
 def doctor(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", parser=place, help="Where campaigns go, or one campaign.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", parser=location, help="Where campaigns go, or one campaign.")] = Path(
         "runs"
     ),
     address: Annotated[str | None, typer.Option("--address", help="Ray cluster to ask; default: RAY_ADDRESS.")] = None,

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from campaigns.commands import AsJson, Folder, app
-from campaigns.storage import place
+from campaigns.storage import location
 
 
 class Format(StrEnum):
@@ -53,7 +53,7 @@ def export(
     format_: Annotated[Format, typer.Option("--format", help="File format.")] = Format.csv,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Only the best N.")] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", parser=place, help="File; default DIR/exports/candidates.FORMAT.")
+        Path | None, typer.Option("-o", "--output", parser=location, help="File; default DIR/exports/candidates.FORMAT.")
     ] = None,
 ) -> None:
     """Write the ranked candidates to a file and print its path."""
@@ -67,7 +67,7 @@ def export(
 @app.command()
 def report(
     folder: Folder,
-    output: Annotated[Path | None, typer.Option("-o", "--output", parser=place, help="File; default DIR/report.html.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", parser=location, help="File; default DIR/report.html.")] = None,
 ) -> None:
     """Write the report, one HTML file, and print its path."""
     from campaigns.campaign import Campaign

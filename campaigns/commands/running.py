@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from campaigns.commands import AsJson, Folder, Sets, SpecPath, app
-from campaigns.storage import place
+from campaigns.storage import location
 
 if TYPE_CHECKING:
     from campaigns.results import Results
@@ -81,7 +81,7 @@ def validate(spec: SpecPath, set_: Sets = None, json_: AsJson = False) -> None:
 def run(
     spec: SpecPath,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", parser=place, help="Campaign folder, also on S3; default runs/NAME.")
+        Path | None, typer.Option("-o", "--output", parser=location, help="Campaign folder, also on S3; default runs/NAME.")
     ] = None,
     resume: Annotated[
         Resume, typer.Option("--resume", help="auto: start, or go on with the folder if it is this campaign; for schedulers.")

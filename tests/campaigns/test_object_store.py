@@ -9,7 +9,7 @@ import pytest
 
 from campaigns.ledger import Ledger
 from campaigns.object_store import ObjectStore
-from campaigns.storage import disk_of, place
+from campaigns.storage import disk_of, location
 from inverse_design.errors import StateError
 from tests import s3
 from tests.campaigns.test_loop import drive, spec
@@ -58,12 +58,12 @@ def test_a_store_that_ignores_conditions_is_refused(bucket: Path, monkeypatch: p
 
 def test_a_missing_bucket_and_a_dead_server_are_told(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StateError, match="no-such-bucket/x/LOCK: cannot write"):
-        Ledger.create(place("s3://no-such-bucket/x"), "", {}, {})
+        Ledger.create(location("s3://no-such-bucket/x"), "", {}, {})
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     clear = pytest.importorskip("s3fs").S3FileSystem.clear_instance_cache
     clear()
     with pytest.raises(StateError, match=r"cannot look into it \(Could not connect"):
-        Ledger.create(place("s3://elsewhere/x"), "", {}, {})
+        Ledger.create(location("s3://elsewhere/x"), "", {}, {})
     clear()
 
 

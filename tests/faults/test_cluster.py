@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 class Cluster:
     address: str
     environment: dict[str, str]
-    nodes: list[subprocess.Popen[bytes]]
+    nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    drivers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def join(self, ip: str, *options: str) -> None:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--node-ip-address={ip}", "--num-cpus=1"]
