@@ -18,7 +18,11 @@ import pytest
 from campaigns.ledger import Ledger
 from tests.campaigns.test_loop import drive, spec
 
-pytestmark = [pytest.mark.faults, pytest.mark.skipif(sys.platform != "linux", reason="several loopback addresses")]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.platform != "linux", reason="several loopback addresses"),
+]
 ROOT = Path(__file__).parents[2]
 
 
@@ -66,7 +70,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     }
     made = Cluster(f"127.0.0.2:{port}", {**os.environ, **given})
     made.join("127.0.0.2", "--head", f"--port={port}", "--include-dashboard=false")
-    until(lambda: reachable("127.0.0.2", port), 60)
+    until(lambda: reachable("127.0.0.2", port), 90)
     made.join("127.0.0.3", f"--address={made.address}")
     yield made
     for driver in made.drivers:
@@ -105,10 +109,10 @@ def same_as_calm(folder: Path, tmp_path: Path) -> bool:
 def test_a_node_that_is_killed_and_one_that_joins_change_nothing(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     driver = cluster.driver(folder)
-    until(shards(folder), 150)
+    until(shards(folder), 280)
     cluster.kill(1)
     cluster.join("127.0.0.4", f"--address={cluster.address}")
-    _, talk = driver.communicate(timeout=250)
+    _, talk = driver.communicate(timeout=280)
     assert driver.returncode == 0, talk
     assert same_as_calm(folder, tmp_path)
 
@@ -116,7 +120,7 @@ def test_a_node_that_is_killed_and_one_that_joins_change_nothing(cluster: Cluste
 def test_without_its_head_a_campaign_ends_resumably(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     driver = cluster.driver(folder)
-    until(shards(folder), 150)
+    until(shards(folder), 280)
     cluster.kill(0)
     began = time.monotonic()
     _, talk = driver.communicate(timeout=100)
