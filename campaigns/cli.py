@@ -51,7 +51,7 @@ def _signals() -> Iterator[None]:
         if stopped:
             os._exit(130)
         stopped = True
-        raise Interrupted(f"stopped by {signal.Signals(number).name}; every finished shard is kept: inverse-design resume DIR")
+        raise Interrupted(f"stopped by {signal.Signals(number).name}; every finished shard is kept")
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
     before = {name: signal.signal(getattr(signal, name), stop) for name in names}

@@ -74,10 +74,10 @@ class RayExecutor:
                 self._seats[key] = [ActorSeat(share) for _ in range(min(self._workers, worker.most or self._workers))]
             yield from dispatch(worker, shards, self._seats[key], self._wait, depth=2, patience=self._patience)
         except (exceptions.RayError, ConnectionError) as error:
-            raise Interrupted(f"The Ray cluster is gone ({_first_line(error)}). Every finished shard is kept: resume.") from error
+            raise Interrupted(f"The Ray cluster is gone ({_first_line(error)}). Every finished shard is kept.") from error
         except (SystemError, SystemExit) as error:
             # Ray's compiled code turns what a signal handler raises into one of these.
-            raise Interrupted("stopped by a signal; every finished shard is kept: inverse-design resume DIR") from error
+            raise Interrupted("stopped by a signal; every finished shard is kept") from error
 
     def _wait(self, seats: list[ActorSeat], timeout: float) -> list[ActorSeat]:
         oldest = {seat.answers[0]: seat for seat in seats}
@@ -132,7 +132,7 @@ class Head:
                 answered = time.monotonic()
             except OSError as error:
                 if time.monotonic() - answered > SILENCE:
-                    self.lost = f"The head of the Ray cluster is gone ({error}). Every finished shard is kept: resume."
+                    self.lost = f"The head of the Ray cluster is gone ({error}). Every finished shard is kept."
                     break
         # A head that went because somebody here has shut Ray down is not lost.
         if not self._closed.wait(SILENCE / 3) and ray.is_initialized():

@@ -15,6 +15,7 @@ from campaigns.campaign import Campaign
 from campaigns.lease import NAME, parse, read
 from campaigns.ledger import Ledger
 from campaigns.results import Results
+from campaigns.storage import disk_of
 from inverse_design.verdict import closest
 
 RECENT = 5
@@ -38,7 +39,7 @@ def watch(folder: Path, console: Console, every: float = 1.0) -> Results:
 
 def running(folder: Path) -> bool:
     """Whether a process writes to the campaign, as far as its lock tells."""
-    data = read(folder / NAME)
+    data = read(folder / NAME, disk_of(folder))
     holder = None if data is None else parse(data)
     return data is not None and not (holder is not None and holder.dead())
 

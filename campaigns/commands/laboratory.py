@@ -47,12 +47,12 @@ def tell(
 ) -> None:
     """Take measurements into a campaign: say what was understood, how predictions change, and which recommendations with them."""
     from campaigns.campaign import Campaign
-    from campaigns.storage import Disk
+    from campaigns.storage import disk_of
 
     campaign = Campaign.load(folder)
     told = campaign.tell(table)
     results = campaign.results()
-    Disk().write(folder / "report.html", results.report().encode())
+    disk_of(folder).write(folder / "report.html", results.report().encode())
     print(json.dumps(told.document(), allow_nan=False) if json_ else told.sentence())
     if not json_ and results.verdict() is None:
         print(f"the campaign can go on: inverse-design resume {folder}", file=sys.stderr)

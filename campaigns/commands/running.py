@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +14,7 @@ import typer
 
 from campaigns.commands import AsJson, Folder, Sets, SpecPath, app
 from campaigns.storage import location
+from inverse_design.errors import Interrupted
 
 if TYPE_CHECKING:
     from campaigns.results import Results
@@ -83,14 +86,14 @@ def run(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", parser=location, help="Campaign folder, also on S3; default runs/NAME.")
     ] = None,
-    resume: Annotated[
-        Resume, typer.Option("--resume", help="auto: start, or go on with the folder if it is this campaign; for schedulers.")
-    ] = Resume.no,
     set_: Sets = None,
     workers: Workers = None,
     executor: Where = ExecutorChoice.ray,
     address: Address = None,
     json_: AsJson = False,
+    resume: Annotated[
+        Resume, typer.Option("--resume", help="auto: start, or go on with the folder if it is this campaign; for schedulers.")
+    ] = Resume.no,
 ) -> None:
     """Run a campaign and print its ranked candidates."""
     from campaigns.campaign import Campaign
@@ -98,7 +101,7 @@ def run(
 
     campaign = Campaign.from_yaml(spec, output, set_ or ())
     go = campaign.resume if resume is Resume.auto and campaign.started() else campaign.run
-    with progress(campaign.spec, campaign.folder) as tell:
+    with resumable(campaign.folder), progress(campaign.spec, campaign.folder) as tell:
         results = go(workers=workers, executor=executor.value, address=address, tell=tell)
     _finish(results, campaign.folder, json_)
 
@@ -156,9 +159,18 @@ def resume(
         raise StateError(
             f"{folder}: is finished ({end.reason}: {end.sentence}) Give it more with --set budget.rounds=40 or --set want.candidates=50."
         )
-    with progress(campaign.spec, campaign.folder) as tell:
+    with resumable(folder), progress(campaign.spec, campaign.folder) as tell:
         results = campaign.resume(workers=workers, executor=executor.value, address=address, tell=tell)
     _finish(results, folder, json_)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Say how to go on with what is interrupted."""
+    try:
+        yield
+    except Interrupted as error:
+        raise Interrupted(f"{error}\ngo on with: inverse-design resume {folder}") from error
 
 
 def _finish(results: Results, folder: Path, as_json: bool) -> None:

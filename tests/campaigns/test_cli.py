@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from campaigns.doctor import filesystem
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -181,6 +183,37 @@ def test_local_and_ray_give_the_same_list(finished: Path, tmp_path: Path) -> Non
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
+def test_run_with_resume_auto_is_the_same_however_often(finished: Path, tmp_path: Path) -> None:
+    told = [
+        cli("run", str(finished / "campaign.yaml"), "-o", str(finished), "--resume", "auto", "--executor", "local", "--json")
+        for _ in range(2)
+    ]
+    assert [done.returncode for done in told] == [0, 0]
+    assert told[0].stdout == told[1].stdout
+    other = write(tmp_path / "other.yaml", HEAD + "targets:\n  - {property: Tg, min: 130}\n")
+    done = cli("run", other, "-o", str(finished), "--resume", "auto")
+    assert (done.returncode, "started with another spec" in done.stderr) == (4, True)
+
+
+def test_the_doctor_says_what_it_found(tmp_path: Path) -> None:
+    done = cli("doctor", str(tmp_path), "--json")
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 0, done.stdout
+    assert found["ray"]["status"] == "ok"
+    assert len(found["bundled:polytao"]["says"].split()[-1]) == 64
+    assert str(tmp_path) in found["campaign folder"]["says"]
+    done = cli("doctor", str(tmp_path), "--address", "127.0.0.1:9")
+    assert (done.returncode, "No Ray cluster answers at 127.0.0.1:9" in done.stdout) == (5, True)
+
+
+def test_the_file_system_of_a_folder_is_that_of_its_nearest_mount(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("a / ext4 rw 0 0\nb /home nfs4 rw 0 0\nc /home/my\\040lab fuse.sshfs rw 0 0\n")
+    for folder, kind in (("/home/x", "nfs4"), ("/homes", "ext4"), ("/home/my lab/y", "fuse.sshfs")):
+        assert filesystem(Path(folder), mounts) == kind
+    assert filesystem(tmp_path, tmp_path / "none") == ""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_terminated_run_is_resumable_and_gives_the_same_list(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
@@ -195,7 +228,7 @@ def test_a_terminated_run_is_resumable_and_gives_the_same_list(finished: Path, t
         process.terminate()
         _, talk = process.communicate(timeout=60)
     assert process.returncode == 75, talk
-    assert "resume" in talk
+    assert f"go on with: inverse-design resume {folder}" in talk
     assert "Traceback" not in talk
     assert cli("resume", str(folder), "--executor", "local", "--workers", "1").returncode == 0
     for name, place in (("a.csv", finished), ("b.csv", folder)):
