@@ -13,7 +13,6 @@ from campaigns.local import LocalExecutor
 from campaigns.on_ray import RayExecutor
 from inverse_design.errors import ModelError
 from inverse_design.protocols import Row
-from inverse_design.state import State
 from inverse_design.workers import SurrogateWorker
 from tests.campaigns.test_loop import drive, spec
 from tests.faults.workers import Broken
@@ -65,5 +64,3 @@ def test_answers_that_are_no_possible_numbers_are_not_stored(calm: list[list[Row
     asked = [{"psmiles": row["psmiles"]} for row in calm[0] if row["status"] == "accepted" and row["predictions"]][:28]
     answers = SurrogateWorker(name="broken", surrogate=Broken(), properties=("Tg",)).work(asked)
     assert [len(row["predictions"]) for row in answers] == [1, 0] * 14
-    state = State(spec())
-    assert state._combined(answers[1]["predictions"]) is None
