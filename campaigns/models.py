@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from campaigns import plugins, store
 from inverse_design.errors import ModelError, Problem, SpecError
+from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Worker, WorkerSpec
 from inverse_design.spec import CampaignSpec, ModelChoice, SurrogateChoice, nearest
 
@@ -22,6 +23,7 @@ GENERATORS: Final = {"bundled:polytao": ROOT / "generators" / "weights" / "polyt
 SURROGATES: Final = {
     "bundled:polync": ROOT / "surrogates" / "weights" / "polync",
     "bundled:polyscreen": ROOT / "surrogates" / "weights" / "polyscreen",
+    "bundled:tanimoto": ROOT / "surrogates" / "weights" / "tanimoto",
 }
 
 
@@ -65,7 +67,8 @@ def find(name: str, bundled: dict[str, Path], base: Path) -> Model:
         raise ModelError(f"{config}: cannot be read ({error}); copy the model folder again") from error
     store.checked(folder, parts)
     digest = hashlib.sha256(b"".join(file.encode() + b"\0" + bytes.fromhex(part) for file, part in parts.items()))
-    kind = "t5" if isinstance(facts, dict) and facts.get("model_type") == "t5" else "graph"
+    stated = facts.get("model_type") if isinstance(facts, dict) else None
+    kind = stated if stated in ("t5", "tanimoto") else "graph"
     return Model(name=name, kind=kind, folder=folder, digest=digest.hexdigest())
 
 
@@ -84,8 +87,8 @@ def at_hand() -> list[Model]:
 
 def loaded(model: Model) -> None:
     """Load a model and let it go; ModelError where it cannot be."""
-    if model.kind == "graph":
-        _polyscreen(model.folder)
+    if model.kind != "t5":
+        _LOADERS[model.kind](model.folder)
     elif (model.folder / "calibration.json").exists():
         _polync(model.folder)
     else:
@@ -100,7 +103,7 @@ def description(model: Model) -> str:
     lines = [f"{model.name} ({model.kind})", f"folder: {model.folder}", f"digest: {model.digest}"]
     if known.get("converted_from"):
         lines.append(f"weights converted from pickled ones with SHA-256 {known['converted_from']}")
-    if model.name in SURROGATES or model.kind == "graph" or _asked(model.folder):
+    if model.name in SURROGATES or model.kind != "t5" or _asked(model.folder):
         lines.append(f"as a surrogate answers: {', '.join(offered(model))}")
         if trial := experimental(model):
             lines.append(f"of these, experimental (not reported by the authors): {', '.join(trial)}")
@@ -174,14 +177,18 @@ class Cast:
             models[free] = chosen(choice, "surrogate", SURROGATES, base)
         choices = dict(zip(models, spec.surrogates, strict=True))
         answers = {name: choices[name].properties or offered(model) for name, model in models.items()}
-        wanted = [target.property for target in spec.targets]
-        problems = []
-        for index, name in enumerate(wanted):
-            if not any(name in properties for properties in answers.values()):
-                known = ", ".join(sorted({item for properties in answers.values() for item in properties}))
+        answered = {name for properties in answers.values() for name in properties}
+        known = ", ".join(name for name, item in PROPERTIES.items() if answered.issuperset(item.asked))
+        problems, wanted = [], list[str]()
+        for index, target in enumerate(spec.targets):
+            terms = PROPERTIES[target.property].asked
+            wanted += [name for name in terms if name not in wanted]
+            if missing := [name for name in terms if name not in answered]:
+                derived = "" if missing == [target.property] else f", which {target.property!r} is derived from"
                 problems.append(
                     Problem(
-                        where=f"targets.{index}.property", message=f"no surrogate answers {name!r}; these can be asked: {known}"
+                        where=f"targets.{index}.property",
+                        message=f"no surrogate answers {missing[0]!r}{derived}; these can be asked: {known}",
                     )
                 )
         if problems:
@@ -266,6 +273,11 @@ def surrogate(name: str, kind: str, folder: str, properties: list[str]) -> Worke
     return SurrogateWorker(name=name, surrogate=_LOADERS[kind](Path(folder)), properties=tuple(properties))
 
 
+def load_surrogate(folder: Path) -> Any:
+    """Return the surrogate in a model folder."""
+    return _LOADERS[find(str(folder), {}, Path()).kind](folder)
+
+
 def _polync(folder: Path) -> Any:
     from surrogates.polync import PolyNC
 
@@ -278,4 +290,10 @@ def _polyscreen(folder: Path) -> Any:
     return PolyScreen.load(folder)
 
 
-_LOADERS: Final[dict[str, Callable[[Path], Any]]] = {"t5": _polync, "graph": _polyscreen}
+def _tanimoto(folder: Path) -> Any:
+    from surrogates.tanimoto import TanimotoGP
+
+    return TanimotoGP.load(folder)
+
+
+_LOADERS: Final[dict[str, Callable[[Path], Any]]] = {"t5": _polync, "graph": _polyscreen, "tanimoto": _tanimoto}

@@ -102,8 +102,8 @@ class Target(Part):
     @classmethod
     def _accepted(cls, unit: str | None, info: ValidationInfo) -> str | None:
         known = PROPERTIES.get(info.data.get("property", ""))
-        if unit is not None and known is not None and unit not in (accepted := dict.fromkeys((known.unit, *known.units))):
-            raise ValueError(f"unknown unit {unit!r} for {known.name}; accepted: {', '.join(accepted)}")
+        if unit is not None and known is not None and unit not in known.accepted:
+            raise ValueError(f"unknown unit {unit!r} for {known.name}; accepted: {', '.join(known.accepted)}")
         return unit
 
     @model_validator(mode="after")
@@ -126,10 +126,9 @@ class Target(Part):
             )
         if self.low >= known.high or self.high <= known.low:
             asked = self._shown(self.low if self.low >= known.high else self.high)
-            units = ", ".join(dict.fromkeys((known.unit, *known.units)))
             raise ValueError(
                 f"{asked} is out of reach: {known.name} lies between {known.low:g} and {known.high:g} {known.unit};"
-                f" check the unit (accepted: {units})"
+                f" check the unit (accepted: {', '.join(known.accepted)})"
             )
         return self
 
@@ -457,6 +456,7 @@ class CampaignSpec(Part):
     surrogates: Annotated[tuple[Named, ...], AfterValidator(_at_least_one_model)] = (
         SurrogateChoice(model="bundled:polync"),
         SurrogateChoice(model="bundled:polyscreen"),
+        SurrogateChoice(model="bundled:tanimoto"),
     )
     """Models that predict the properties; together they must answer every target."""
     acquisition: Acquisition = Acquisition()

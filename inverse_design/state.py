@@ -12,6 +12,7 @@ import numpy as np
 
 from inverse_design.acquisition.strategies import History
 from inverse_design.lab import Lab, Measured
+from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction, Row
 from inverse_design.spec import CampaignSpec
 from inverse_design.split import key
@@ -148,9 +149,10 @@ class State:
         """Return one answer per target, or None where neither a surrogate nor the laboratory has one."""
         answers = {}
         for target in self.spec.targets:
-            heard = [row["mean"] for row in predictions if row["property"] == target.property and row["mean"] is not None]
-            if len(heard) > 1:
-                self.disagreement.setdefault(target.property, []).append(max(heard) - min(heard))
+            for term in PROPERTIES[target.property].asked:
+                heard = [row["mean"] for row in predictions if row["property"] == term and row["mean"] is not None]
+                if len(heard) > 1:
+                    self.disagreement.setdefault(term, []).append(max(heard) - min(heard))
             answer = self.lab.answer(target.property, canonical, combined(predictions, target.property))
             if answer is None:
                 return None

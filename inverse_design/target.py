@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction, Row
 
 Vector = NDArray[np.float64]
+
+CORRELATED = 0.5
+"""Correlation of the errors of two surrogates: of 0, .3, .5, .7 and .85 the one that combined them best on the calibration part."""
 
 
 class Target(Protocol):
@@ -51,30 +55,58 @@ def log_interval(mean: Vector, std: Vector, low: float, high: float) -> Vector:
 def combine(answers: Sequence[Prediction]) -> Prediction | None:
     """Combine the surrogates that answer one property: calibrated precision, widened where they disagree.
 
-    Surrogates in their domain weigh in alone when there are any. The variance is the larger of the pooled one and
-    the weighted scatter of the means (the Birge ratio of metrology: Birge, Phys. Rev. 40:207, 1932), never less than the best single
-    surrogate's, since errors of models trained on the same data are not independent.
+    Surrogates in their domain weigh in alone when there are any. Weights are those of least variance for errors correlated
+    by `CORRELATED` (Bates and Granger, Oper. Res. Q. 20:451, 1969); one that would weigh in negatively is not heard. To
+    the variance of the best single surrogate comes the weighted scatter of the means: errors of models trained on the
+    same data are not independent, and agreement of two is no proof.
     """
     heard = [answer for answer in answers if answer.in_domain] or list(answers)
     if not heard:
         return None
+    heard.sort(key=lambda answer: answer.std)
+    while True:
+        stds = np.array([answer.std for answer in heard])
+        correlation = CORRELATED + (1 - CORRELATED) * np.eye(len(heard))
+        weights = np.linalg.solve(correlation, 1 / stds) / stds
+        if weights[-1] > 0:
+            break
+        heard.pop()
+    weights /= weights.sum()
     means = np.array([answer.mean for answer in heard])
-    variances = np.array([answer.std**2 for answer in heard])
-    weights = (1 / variances) / np.sum(1 / variances)
     mean = float(weights @ means)
-    scatter = float(weights @ (means - mean) ** 2)
-    variance = float(variances.min()) + scatter
+    variance = float(stds[0] ** 2 + weights @ (means - mean) ** 2)
     return Prediction(mean=mean, std=math.sqrt(variance), in_domain=any(answer.in_domain for answer in answers))
 
 
 def combined(answers: Sequence[Row], name: str) -> Prediction | None:
     """Combine the stored answers of surrogates to one property, {property, mean, std, in_domain}; None where there is none."""
-    return combine(
-        [
-            Prediction(mean=row["mean"], std=row["std"], in_domain=row["in_domain"])
-            for row in answers
-            if row["property"] == name and row["mean"] is not None
-        ]
+    said: dict[str, list[Prediction]] = {}
+    for row in answers:
+        if row["mean"] is not None:
+            answer = Prediction(mean=row["mean"], std=row["std"], in_domain=row["in_domain"])
+            said.setdefault(row["property"], []).append(answer)
+    return consensus(name, said)
+
+
+def consensus(name: str, answers: Mapping[str, Sequence[Prediction]]) -> Prediction | None:
+    """Return what all surrogates together say of a property, derived ones included; None where one of its terms has no answer.
+
+    answers: property -> what each surrogate says of it. Errors of a derived property are propagated to first order, with
+    the correlation that the table of properties gives for its terms.
+    """
+    item = PROPERTIES[name]
+    if not item.terms:
+        return combine(answers.get(name, ()))
+    heard = [part for term in item.terms if (part := combine(answers.get(term, ()))) is not None]
+    if len(heard) < len(item.terms):
+        return None
+    weights = np.array(list(item.terms.values()))
+    spreads = weights * [part.std for part in heard]
+    variance = (1 - item.correlation) * float(spreads @ spreads) + item.correlation * float(spreads.sum()) ** 2
+    return Prediction(
+        mean=item.constant + float(weights @ [part.mean for part in heard]),
+        std=math.sqrt(variance),
+        in_domain=all(part.in_domain for part in heard),
     )
 
 

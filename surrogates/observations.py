@@ -80,5 +80,5 @@ def read_observations(data: Path) -> tuple[dict[str, Unit], dict[str, Observatio
 
 
 def columns() -> dict[str, str]:
-    """Return column -> property for the properties of the table."""
-    return {item.column: item.name for item in PROPERTIES.values()}
+    """Return column -> property for the properties of the table that have one."""
+    return {item.column: item.name for item in PROPERTIES.values() if item.column}

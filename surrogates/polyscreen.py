@@ -2,7 +2,7 @@
 
 J. Mater. Chem. C 2023, doi 10.1039/D2TC05174E. The authors trained one network on polyimides; here each member is
 trained on homopolymers of every class first, and then gets a second head, trained on polyimides alone. Other
-polymers are answered by the first head, and marked as out of domain.
+polymers are answered by the first head, with error bars and a domain of their own.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class PolyScreen:
             for i, value, near in zip(rows, values.tolist(), self.neighbours.nearest(bits[rows], kind).tolist(), strict=True):
                 answer = calibration.predict(value, near)
                 if item.low <= answer.mean <= item.high:
-                    answers[i] = Prediction(mean=answer.mean, std=answer.std, in_domain=answer.in_domain and kind == POLYIMIDES)
+                    answers[i] = answer
         return answers
 
     def members(self, graphs: Sequence[Graph], kind: str) -> Floats:
@@ -154,9 +154,15 @@ def save(
     scale, factor and frame."""
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    written = json.dumps({"model_type": "polyscreen", **config, "sha256": digest}, indent=2)
+    (folder / "config.json").write_text(written + "\n", encoding="utf-8")
+    save_calibration(folder, calibrations)
+
+
+def save_calibration(folder: Path, calibrations: Mapping[str, Calibration]) -> None:
+    """Write calibration.json."""
     bars = {"offered": list(PolyScreen.properties), "properties": {kind: one.to_dict() for kind, one in calibrations.items()}}
-    for name, values in (("config.json", {"model_type": "polyscreen", **config, "sha256": digest}), ("calibration.json", bars)):
-        (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    (folder / "calibration.json").write_text(json.dumps(bars, indent=2) + "\n", encoding="utf-8")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow.csv as pc
@@ -21,7 +22,7 @@ from surrogates.calibration import Z80, Calibration, quantile80
 from surrogates.graph import Graph, batch, graph
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.neighbours import Neighbours, fingerprints
-from surrogates.polyscreen import CONVOLUTIONS, OTHERS, POLYIMIDES, forward, is_polyimide, networks, save
+from surrogates.polyscreen import CONVOLUTIONS, OTHERS, POLYIMIDES, forward, is_polyimide, networks, save, save_calibration
 
 MEMBERS: Final = 5
 WIDTH, DENSE = 64, 128
@@ -213,7 +214,7 @@ def export(table: Table, work: Path, rows: Rows, mean: float, scale: float) -> N
     """Write the model folder: half-precision weights, config, fingerprints of the training set, and calibration."""
     members = [load_file(work / f"member-{member}.safetensors") for member in range(MEMBERS)]
     half = {f"{member}.{name}": value.half() for member, tensors in enumerate(members) for name, value in tensors.items()}
-    config: dict[str, float | str] = {
+    config: dict[str, Any] = {
         "members": MEMBERS,
         "width": WIDTH,
         "dense": DENSE,
@@ -222,16 +223,31 @@ def export(table: Table, work: Path, rows: Rows, mean: float, scale: float) -> N
         "factor": 1.0,
         "frame": "canonical",
     }
+    save(work, half, measure(table, work, rows, half, config), **config)
+
+
+def calibrate_polyscreen(data: Path, folder: Path) -> None:
+    """Measure the error bars of the members in `folder` again, and write its `neighbours.safetensors` and `calibration.json`."""
+    table = read_table(data)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    rows = np.flatnonzero(~table.held_out & ~table.calibration)
+    save_calibration(folder, measure(table, folder, rows, load_file(folder / "model.safetensors"), config))
+
+
+def measure(
+    table: Table, folder: Path, rows: Rows, tensors: dict[str, torch.Tensor], config: dict[str, Any]
+) -> dict[str, Calibration]:
+    """Write the fingerprints of the training rows to `folder`, and return the calibration of each kind of polymer."""
     known = fingerprints([table.units[row].mol for row in rows])
     kinds = {POLYIMIDES: table.polyimide[rows], OTHERS: ~table.polyimide[rows]}
     shipped = Neighbours(known, {name: np.flatnonzero(mask).astype(np.int32) for name, mask in kinds.items()})
-    shipped.save(work / "neighbours.safetensors")
-
-    calibrations = {
-        name: calibrate(table, rows[mask], known[mask], networks(half, config, name), mean, scale, shipped, name)
+    shipped.save(folder / "neighbours.safetensors")
+    return {
+        name: calibrate(
+            table, rows[mask], known[mask], networks(tensors, config, name), config["mean"], config["scale"], shipped, name
+        )
         for name, mask in kinds.items()
     }
-    save(work, half, calibrations, **config)
 
 
 def calibrate(
@@ -264,5 +280,5 @@ def calibrate(
     bars = [shape.predict(float(value), float(one)) for value, one in zip(values, similar, strict=True)]
     relative = np.array([abs(bar.mean - true) / bar.std for bar, true in zip(bars, table.tg[apart], strict=True)])
     factor = quantile80(relative) / Z80
-    first, second, third = (factor * width for width in shape.std)
-    return replace(shape, std=(first, second, third))
+    inside, outside = (tuple(factor * width for width in widths) for widths in (shape.inside, shape.outside))
+    return replace(shape, inside=inside, outside=outside)

@@ -1,4 +1,4 @@
-"""Make and judge the bundled models: train, evaluate."""
+"""Make and judge the bundled models: train, calibrate, evaluate."""
 
 from __future__ import annotations
 
@@ -19,9 +19,29 @@ class BundledModel(StrEnum):
     polytao = "polytao"
     polync = "polync"
     polyscreen = "polyscreen"
+    tanimoto = "tanimoto"
+
+
+class Calibrated(StrEnum):
+    """Surrogates whose error bars are measured apart from training; tanimoto's come with it."""
+
+    polync = "polync"
+    polyscreen = "polyscreen"
+
+
+class Judged(StrEnum):
+    """What has held-out figures: each model, the surrogates together, and everything."""
+
+    polytao = "polytao"
+    polync = "polync"
+    polyscreen = "polyscreen"
+    tanimoto = "tanimoto"
+    consensus = "consensus"
+    all = "all"
 
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with the polymer data.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Model folder; default: the bundled one.")]
 
 
 @app.command()
@@ -73,18 +93,27 @@ def finetune(
 
 
 @app.command()
+def calibrate(model: Annotated[Calibrated, typer.Argument(help="Which surrogate.")], data: Data, weights: Weights = None) -> None:
+    """Measure the error bars of a surrogate's weights again, on repeat units kept for that; writes calibration.json."""
+    from campaigns.training import calibrate_model
+
+    calibrate_model(model.value, data, weights)
+
+
+@app.command()
 def evaluate(
-    model: Annotated[BundledModel, typer.Argument(help="Which model.")],
+    model: Annotated[Judged, typer.Argument(help="Which model, the surrogates together, or all.")],
     data: Data,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Model folder; default: the bundled one.")] = None,
+    weights: Weights = None,
     work: Annotated[Path | None, typer.Option("--work", help="Run polyScreen's published protocol too, in this folder.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for tables, figures and plots.")] = None,
     json_: AsJson = False,
 ) -> None:
-    """Print a model's figures on repeat units held out of its training."""
-    from campaigns.training import evaluate_model
+    """Print a model's figures on repeat units held out of its training, each table of its card."""
+    from campaigns.training import evaluate_models
 
-    figures: dict[str, Any] = evaluate_model(
-        model.value, data, weights, work, lambda line: print(line, file=sys.stderr if json_ else sys.stdout, flush=True)
+    figures: dict[str, Any] = evaluate_models(
+        model.value, data, weights, work, output, lambda line: print(line, file=sys.stderr if json_ else sys.stdout, flush=True)
     )
     if json_:
         print(json.dumps(figures, allow_nan=False))

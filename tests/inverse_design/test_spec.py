@@ -34,7 +34,7 @@ def test_the_smallest_spec_has_the_defaults_of_everything_else():
     smallest = spec()
     assert smallest.seed == 0
     assert smallest.confidence == 0.6
-    assert [choice.model for choice in smallest.surrogates] == ["bundled:polync", "bundled:polyscreen"]
+    assert [choice.model for choice in smallest.surrogates] == ["bundled:polync", "bundled:polyscreen", "bundled:tanimoto"]
     assert (smallest.generator.model, smallest.generator.temperature) == ("bundled:polytao", 1.0)
     assert (smallest.generator.top_k, smallest.generator.top_p) == (100, 0.999)
     assert (smallest.acquisition.strategy, smallest.acquisition.pool) == ("feasible-yield", 1500)
@@ -292,7 +292,7 @@ def test_the_digest_is_the_hash_of_canonical_json_and_the_identity_leaves_out_wh
 
 def test_defaults_written_out_or_left_out_are_the_same_spec():
     assert spec(seed=0, structure={}, want={"candidates": 25}).digest() == spec().digest()
-    assert spec(surrogates=["bundled:polync", {"model": "bundled:polyscreen"}]) == spec()
+    assert spec(surrogates=["bundled:polync", {"model": "bundled:polyscreen"}, "bundled:tanimoto"]) == spec()
 
 
 @st.composite

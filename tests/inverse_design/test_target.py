@@ -7,7 +7,7 @@ from scipy.stats import norm
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction
 from inverse_design.spec import Target
-from inverse_design.target import combine, joint_log_feasibility, log_feasibility, log_interval, violation
+from inverse_design.target import combine, consensus, joint_log_feasibility, log_feasibility, log_interval, violation
 
 
 @pytest.mark.parametrize(("low", "high"), [(-math.inf, 1.0), (0.5, math.inf), (-1.0, 2.0), (1.0, 1.5)])
@@ -42,6 +42,17 @@ def test_agreeing_surrogates_combine_by_precision() -> None:
     assert (both.mean, both.std) == (pytest.approx(100), pytest.approx(10))
 
 
+def test_a_weak_surrogate_weighs_less_than_its_precision_and_a_much_weaker_one_nothing() -> None:
+    good = Prediction(mean=100, std=10, in_domain=True)
+    weak, useless = (Prediction(mean=130, std=std, in_domain=True) for std in (15.0, 25.0))
+    both = combine([weak, good])
+    assert both is not None
+    covariance = np.array([[100.0, 75.0], [75.0, 225.0]])  # correlation .5
+    weights = np.linalg.inv(covariance).sum(axis=1) / np.linalg.inv(covariance).sum()
+    assert both.mean == pytest.approx(weights @ [100, 130])
+    assert combine([useless, good]) == good
+
+
 def test_disagreement_widens_the_error() -> None:
     near = combine([Prediction(mean=100, std=10, in_domain=True), Prediction(mean=105, std=10, in_domain=True)])
     far = combine([Prediction(mean=100, std=10, in_domain=True), Prediction(mean=200, std=10, in_domain=True)])
@@ -70,3 +81,48 @@ def test_every_unit_of_the_table_converts_to_numbers_a_chemist_knows() -> None:
     assert tg.convert(212, "degF") == pytest.approx(100)
     assert PROPERTIES["bandgap_chain"].convert(5000, "meV") == pytest.approx(5)
     assert PROPERTIES["density"].convert(1200, "kg/m3") == pytest.approx(1.2)
+
+
+def test_permeabilities_and_selectivities_are_given_as_chemists_write_them() -> None:
+    assert Target(property="permeability_CO2", min=100, unit="Barrer").low == pytest.approx(2)
+    assert Target(property="selectivity_CO2_N2", range=(10, 100), unit="ratio").high == pytest.approx(2)
+    with pytest.raises(ValueError, match="0 Barrer is not more than nothing"):
+        Target(property="permeability_CO2", min=0, unit="Barrer")
+    with pytest.raises(ValueError, match=r"30 log10\(ratio\) is out of reach.*accepted: log10\(ratio\), -, ratio"):
+        Target(property="selectivity_CO2_N2", min=30)
+
+
+def gases(**values: tuple[float, float]) -> dict[str, list[Prediction]]:
+    return {f"permeability_{gas}": [Prediction(mean=mean, std=std, in_domain=True)] for gas, (mean, std) in values.items()}
+
+
+def test_selectivity_is_the_ratio_and_its_error_that_of_correlated_terms() -> None:
+    answer = consensus("selectivity_CO2_N2", gases(CO2=(2.0, 0.3), N2=(0.5, 0.4)))
+    correlation = PROPERTIES["selectivity_CO2_N2"].correlation
+    drawn = np.random.default_rng(0).multivariate_normal(
+        [2.0, 0.5], [[0.09, 0.12 * correlation], [0.12 * correlation, 0.16]], 200_000
+    )
+    assert answer is not None
+    assert answer.mean == pytest.approx(1.5)
+    assert answer.std == pytest.approx(np.std(drawn[:, 0] - drawn[:, 1]), rel=0.02)
+    assert consensus("selectivity_CO2_N2", gases(CO2=(2.0, 0.3))) is None
+
+
+def test_the_robeson_line_of_2008_is_at_zero() -> None:
+    # Robeson 2008, table 12: P(CO2) = 30,967,000 selectivity ** -2.888, in Barrer
+    for selectivity in (20.0, 100.0):
+        carbon_dioxide = 30_967_000 * selectivity**-2.888
+        own = gases(CO2=(math.log10(carbon_dioxide), 0.1), N2=(math.log10(carbon_dioxide / selectivity), 0.1))
+        answer = consensus("robeson_CO2_N2", own)
+        assert answer is not None
+        assert answer.mean == pytest.approx(0, abs=1e-9)
+    twice = gases(CO2=(math.log10(carbon_dioxide), 0.1), N2=(math.log10(carbon_dioxide / selectivity / 2), 0.1))
+    answer = consensus("robeson_CO2_N2", twice)
+    assert answer is not None
+    assert 10**answer.mean == pytest.approx(2)
+
+
+def test_a_derived_property_names_properties_of_the_table() -> None:
+    for item in PROPERTIES.values():
+        assert set(item.terms) <= set(PROPERTIES)
+        assert not any(PROPERTIES[term].terms for term in item.terms)

@@ -126,9 +126,35 @@ def test_intervals_cover_what_they_promise_in_every_third() -> None:
     covered = np.array([abs(t - a.mean) <= Z80 * a.std for t, a in zip(true[2000:], answers, strict=True)])
     for third in range(3):
         assert 0.75 < covered[np.digitize(predicted[2000:], fitted.edges) == third].mean() < 0.9
-    assert fitted.std[0] < fitted.std[2]
-    assert fitted.outside > 1.3
+    assert fitted.inside[0] < fitted.inside[2]
+    assert all(far > 1.3 * near for near, far in zip(fitted.inside, fitted.outside, strict=True))
+    far = similarity[2000:] < fitted.similarity
+    assert [answer.in_domain for answer in answers] == (~far).tolist()
+    assert 0.75 < covered[far].mean() < 0.9
     assert Calibration.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
+
+
+def test_what_is_missed_in_the_tails_is_given_back() -> None:
+    rng = np.random.default_rng(1)
+    true = rng.normal(100, 60, 3000)
+    shrunken = 100 + 0.6 * (true - 100) + rng.normal(0, 5, 3000)  # low ones predicted too high, high ones too low
+    fitted = Calibration.fit(shrunken[:300], true[:300], np.ones(300))
+    means = np.array([fitted.predict(mean, 1.0).mean for mean in shrunken[300:]])
+    for tail in (shrunken[300:] < 60, shrunken[300:] > 140):
+        assert abs(np.mean(true[300:][tail] - shrunken[300:][tail])) > 20
+        assert abs(np.mean(true[300:][tail] - means[tail])) < 7
+    noise = Calibration.fit(true[:60], true[:60] + rng.normal(0, 30, 60), np.ones(60))
+    assert np.max(np.abs(noise.bias)) < 12
+
+
+def test_own_error_bars_are_scaled_to_cover() -> None:
+    rng = np.random.default_rng(2)
+    predicted, spread = rng.uniform(0, 300, 4000), rng.uniform(1, 20, 4000)
+    true = predicted + 2.5 * spread * rng.normal(size=4000)
+    fitted = Calibration.fit(predicted[:2000], true[:2000], np.ones(2000), spread[:2000])
+    answers = [fitted.predict(mean, 1.0, own) for mean, own in zip(predicted[2000:], spread[2000:], strict=True)]
+    assert 0.77 < np.mean([abs(t - a.mean) <= Z80 * a.std for t, a in zip(true[2000:], answers, strict=True)]) < 0.83
+    assert fitted.inside == pytest.approx([2.5] * 3, rel=0.15)
 
 
 def test_conformal_quantile_counts_the_next_one() -> None:
@@ -175,7 +201,7 @@ def test_instruction_answer_and_star_are_one_token_each(tmp_path: Path) -> None:
 def test_without_calibration_the_authors_widths_apply(tmp_path: Path) -> None:
     model = PolyNC.load(write(tmp_path))
     assert model.properties == tuple(PUBLISHED)
-    assert model.calibrations["Tg"].std[0] * Z80 == pytest.approx(49.0)
+    assert model.calibrations["Tg"].inside[0] * Z80 == pytest.approx(49.0)
 
 
 def test_batches_do_not_change_answers(tmp_path: Path) -> None:

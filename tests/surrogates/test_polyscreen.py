@@ -32,12 +32,10 @@ def test_measured_polyimides_are_met_within_30_degrees(psmiles: str, measured: f
     assert 5 < answer.std < 60
 
 
-def test_other_polymers_are_answered_and_marked() -> None:
+def test_other_polymers_are_answered() -> None:
     polystyrene, polycaprolactone = (row["Tg"] for row in model().predict(["*CC(*)c1ccccc1", "*CCCCCC(=O)O*"], ["Tg"]))
     assert polystyrene is not None
     assert polycaprolactone is not None
-    assert not polystyrene.in_domain
-    assert not polycaprolactone.in_domain
     assert polycaprolactone.mean < polystyrene.mean < 200
 
 

@@ -1,0 +1,35 @@
+"""Which models a spec gets: each is asked only for what it answers, derived properties for their terms."""
+
+from pathlib import Path
+
+import pytest
+
+from campaigns.models import Cast
+from inverse_design.errors import SpecError
+from inverse_design.spec import CampaignSpec
+
+
+def spec(*targets: dict[str, object], **other: object) -> CampaignSpec:
+    return CampaignSpec.model_validate({"schema": 1, "name": "one", "targets": targets, **other})
+
+
+def test_a_derived_target_asks_surrogates_for_its_terms() -> None:
+    cast = Cast.of(spec({"property": "robeson_CO2_N2", "min": 0}, {"property": "permeability_CO2", "min": 2}), Path())
+    assert set(cast.properties) == {"polync", "tanimoto"}
+    assert set(cast.properties.values()) == {("permeability_CO2", "permeability_N2")}
+
+
+def test_every_bundled_surrogate_is_asked_for_the_glass_transition() -> None:
+    cast = Cast.of(spec({"property": "Tg", "min": 100}), Path())
+    assert cast.properties == dict.fromkeys(["polync", "polyscreen", "tanimoto"], ("Tg",))
+    assert {model.kind for model in cast.surrogates.values()} == {"t5", "graph", "tanimoto"}
+
+
+def test_a_term_that_nobody_answers_is_named() -> None:
+    with pytest.raises(
+        SpecError, match="no surrogate answers 'permeability_CO2', which 'selectivity_CO2_N2' is derived from"
+    ) as error:
+        Cast.of(spec({"property": "selectivity_CO2_N2", "min": 1}, surrogates=["bundled:polyscreen"]), Path())
+    assert str(error.value).endswith("these can be asked: Tg")
+    with pytest.raises(SpecError, match="no surrogate answers 'density'; these can be asked: Tg"):
+        Cast.of(spec({"property": "density", "min": 1}, surrogates=["bundled:polyscreen"]), Path())
