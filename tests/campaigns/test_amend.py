@@ -128,7 +128,7 @@ def test_why_not_scores_any_polymer_with_the_campaigns_own_models(folder: Path) 
     assert kapton["status"] == "known"
     assert not kapton["passes"]
     assert "a polymer that is not known yet" in kapton["change"]
-    assert {score["surrogate"] for score in kapton["scores"]} == {"polync", "polyscreen"}
+    assert {score["surrogate"] for score in kapton["scores"]} == {"polync", "polyscreen", "tanimoto"}
     assert "Tg" in explain.told(kapton)
     broken = explain.why_not(folder, "*CC(")
     assert (broken["scores"], broken["probability"], broken["passes"]) == ([], None, False)
