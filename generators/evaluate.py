@@ -96,7 +96,7 @@ def evaluate_polytao(data: Path, folder: Path, say: Callable[[str], None], count
         "known, held out": adherence(model, known),
         "moved by 1 or 2": adherence(model, [tuple(map(int, row)) for row in moved]),
     }
-    say(f"{'prompts':24} {'n':>6} {'valid':>7} {'2 stars':>8} {'exact':>7} {'mean R2':>8}")
+    say(f"{'prompts':24} {'n':>6} {'valid':>7} {'2 stars':>8} {'distinct':>9} {'novel':>7} {'exact':>7} {'mean R2':>8}")
     for name, row in figures.items():
         say(
             f"{name:24} {row['prompts']:6d} {row['valid']:7.2%} {row['two_stars']:8.2%} {row['distinct']:9.2%} {row['novel']:7.2%} {row['exact']:7.2%} {row['mean_r2']:8.4f}"

@@ -81,6 +81,10 @@ ALERTS: Final = {
     "phosphorus_halogen_chain": "[PX3][F,Cl,Br,I]",
     "nitrogen_oxygen_chain": "[NX3;!r3;!$(N[OX1]);!$(N=*)]-[OX2;!H1]",
     "halogen_beside_nitrogen": "[NX3;!a][CX4;!$(C(F)F)][F,Cl,Br,I]",
+    "nitramine": "[#7X3][N+](=O)[O-]",
+    "hydrazine_of_two_imides": "[NX3](C=O)(C=O)-[NX3](C=O)C=O",
+    "hydroxyl_on_azole_nitrogen": "[nX3][OX2H]",
+    "sulfamic_acid": "[#7X3]S(=O)(=O)[OX2H]",
     "hemiacetal": "[OX2;!H1;!a][CX4;!$(C([OX2H])[OX2H])][OX2H]",
 }
 # Rings lie within one unit, so these need no second one.

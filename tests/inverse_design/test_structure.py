@@ -152,6 +152,10 @@ def test_capping_puts_hydrogen_on_both_ends(text: str, molecule: str) -> None:
         ("*CC(*)C1=CC1", "strained_unsaturated_ring"),
         ("*CC(O)(O)C*", "gem_diol"),
         ("*CCN(Cl)C*", "heteroatom_halogen"),
+        ("*CCN(C*)[N+](=O)[O-]", "nitramine"),
+        ("*N1C(=O)c2cc3c(cc2C1=O)C(=O)N(N1C(=O)CC(*)C1=O)C3=O", "hydrazine_of_two_imides"),
+        ("*Cc1ccc(C*)n1O", "hydroxyl_on_azole_nitrogen"),
+        ("*CCN(C*)S(=O)(=O)O", "sulfamic_acid"),
     ],
 )
 def test_alerts(text: str, name: str) -> None:
