@@ -30,7 +30,8 @@ class Steps:
 
     realised: learn from the descriptors that came out, not from those asked for; channel: average over what the generator makes
     of a prompt; domain: model where the surrogates know their way; yields: local chance of a new accepted sample; screen: take
-    the better half of the pool's real vectors by the model; repulsion: within the batch; thompson: share of the draws.
+    the better half of the pool's real vectors by the model; repulsion: within the batch; moves: share of the draws that are plain
+    moves around the elites, a hedge against a model that is wrong; thompson: share of the draws by Thompson sampling.
     """
 
     realised: bool = True
@@ -39,7 +40,8 @@ class Steps:
     yields: bool = True
     screen: bool = True
     repulsion: bool = True
-    thompson: float = 0.5
+    moves: float = 0.5
+    thompson: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +94,15 @@ def elites(history: History, count: int = 60) -> IntVectors:
 
 
 def _elite(problem: Problem, history: History, rng: np.random.Generator) -> Decision:
-    best = elites(history, problem.prompts // 2)
-    moved = moves(best, 6 * problem.prompts, rng)
-    moved = moved[problem.bounds.allow(moved) & problem.realism.real(moved)][: problem.prompts]
+    moved = _moved(problem, history, problem.prompts, rng)
     rest = problem.prior[rng.integers(len(problem.prior), size=problem.prompts - len(moved))]
     return Decision(prompts=np.concatenate([moved, rest]), facts={"strategy": "elite", "step": "moves", "moves": len(moved)})
+
+
+def _moved(problem: Problem, history: History, count: int, rng: np.random.Generator) -> IntVectors:
+    """Return at most `count` moves around the elites that are within bounds and real."""
+    moved = moves(elites(history, problem.prompts // 2), 6 * count, rng)
+    return moved[problem.bounds.allow(moved) & problem.realism.real(moved)][:count]
 
 
 def _modelled(
@@ -118,12 +124,14 @@ def _modelled(
     )
     x = problem.scale(pool)
     log_utility = utility.of(pool, x)
+    hedge = 0.0 if strategy == "thompson" else steps.moves
+    moved = _moved(problem, history, round(hedge * problem.prompts), rng)
     share = 1.0 if strategy == "thompson" else steps.thompson
     thompson = utility.thompson(pool, x, log_utility, round(share * problem.prompts))
     spread = problem.prompts * (2 if wider else 0.5)
     weights, temperature = tempered(log_utility, spread)
     near: Array = closeness(x, x, NEAR) if steps.repulsion else np.zeros((len(x), len(x)))
-    drawn = repelled(weights, near, problem.prompts - len(thompson), rng)
+    drawn = repelled(weights, near, problem.prompts - len(thompson) - len(moved), rng)
     counts = Counter(drawn + thompson)
     chosen = sorted(counts, key=lambda index: (-weights[index], index))
     facts: Row = {"strategy": strategy, "step": "wider" if wider else "model", "pool": origin} | utility.facts
@@ -140,5 +148,6 @@ def _modelled(
             }
             for i in chosen
         ],
+        "moves": [",".join(map(str, row)) for row in moved],
     }
-    return Decision(prompts=pool[[i for i in chosen for _ in range(counts[i])]], facts=facts)
+    return Decision(prompts=np.concatenate([pool[[i for i in chosen for _ in range(counts[i])]], moved]), facts=facts)

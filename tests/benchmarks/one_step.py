@@ -33,6 +33,7 @@ VARIANTS: dict[str, tuple[str, Steps]] = {
     "no yields": ("feasible-yield", Steps(yields=False)),
     "no screen": ("feasible-yield", Steps(screen=False)),
     "no repulsion": ("feasible-yield", Steps(repulsion=False)),
+    "no moves": ("feasible-yield", Steps(moves=0.0, thompson=0.5)),
     "no thompson": ("feasible-yield", Steps(thompson=0.0)),
 }
 
