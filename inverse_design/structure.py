@@ -82,7 +82,7 @@ ALERTS: Final = {
     "nitrogen_oxygen_chain": "[NX3;!r3;!$(N[OX1]);!$(N=*)]-[OX2;!H1]",
     "halogen_beside_nitrogen": "[NX3;!a][CX4;!$(C(F)F)][F,Cl,Br,I]",
     "nitramine": "[#7X3][N+](=O)[O-]",
-    "hydrazine_of_two_imides": "[NX3](C=O)(C=O)-[NX3](C=O)C=O",
+    "hydrazine_of_two_imides": "[#7X3]([#6]=O)([#6]=O)-[#7X3]([#6]=O)[#6]=O",
     "hydroxyl_on_azole_nitrogen": "[nX3][OX2H]",
     "sulfamic_acid": "[#7X3]S(=O)(=O)[OX2H]",
     "hemiacetal": "[OX2;!H1;!a][CX4;!$(C([OX2H])[OX2H])][OX2H]",
