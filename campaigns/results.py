@@ -56,11 +56,30 @@ class Results:
 
         return pandas.DataFrame(self.rows())
 
-    def export(self, path: Path, kind: str, top: int | None = None) -> None:
-        """Write the ranked candidates as csv, parquet, json or sdf."""
+    def export(
+        self, path: Path, kind: str, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False
+    ) -> None:
+        """Write ranked candidates as csv, parquet, json, sdf or xlsx: those that meet every condition (`fitting`), and of them
+        the best, or with `diverse` the best that differ, up to `top`."""
         from campaigns.export import export
 
-        export(self.rows(top), kind, path)
+        export(self.selected(top, conditions, diverse=diverse), kind, path)
+
+    def export_monomers(
+        self, path: Path, kind: str, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False
+    ) -> None:
+        """Write the monomers of the candidates that `export` would write: a shopping list, one monomer a row."""
+        from campaigns.export import export
+        from campaigns.selection import shopping
+
+        export(shopping(self.selected(top, conditions, diverse=diverse)), kind, path, structure="smiles")
+
+    def selected(self, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False) -> list[Row]:
+        """Return the rows that meet every condition, at most `top`, of differing structure if `diverse`."""
+        from campaigns import selection
+
+        rows = selection.fitting(self.rows(None if conditions or diverse else top), conditions)
+        return selection.diverse(rows, top or len(rows)) if diverse else rows[:top]
 
     def report(self) -> str:
         """Return the report, one HTML page."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ _NOISE = re.compile(r"\s*(?:class='[^']*'|style='fill:none;[^']*?stroke:(#\w+);s
 _EMPTY = re.compile(r"<path d='[^']*' fill='none'\s*/>\n|<!--.*?-->\n")
 
 
+@lru_cache(maxsize=1024)  # a report is written after every round, and most of its candidates stay
 def bracketed(psmiles: str, size: tuple[int, int] = SIZE) -> Markup:
     """Return a repeat unit drawn as SVG, brackets across its open bonds and n at the right one."""
     from rdkit import Chem

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from campaigns.commands import AsJson, Folder, app
+from inverse_design.errors import SpecError
 
 
 class Format(StrEnum):
@@ -19,6 +20,7 @@ class Format(StrEnum):
     parquet = "parquet"
     json = "json"
     sdf = "sdf"
+    xlsx = "xlsx"
 
 
 @app.command()
@@ -51,13 +53,27 @@ def export(
     folder: Folder,
     format_: Annotated[Format, typer.Option("--format", help="File format.")] = Format.csv,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Only the best N.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File; default DIR/exports/candidates.FORMAT.")] = None,
+    diverse: Annotated[bool, typer.Option("--diverse", help="With --top: the best that differ in structure.")] = False,
+    filter_: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="Condition on a column, as in 'probability>=0.8' or 'route~radical'; repeatable."),
+    ] = None,
+    monomers: Annotated[
+        bool, typer.Option("--monomers", help="The shopping list instead: monomers of the candidates chosen.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File; default DIR/exports/candidates.FORMAT, or monomers.FORMAT.")
+    ] = None,
 ) -> None:
     """Write the ranked candidates to a file and print its path."""
     from campaigns.campaign import Campaign
 
-    path = output or folder / "exports" / f"candidates.{format_.value}"
-    Campaign.load(folder).results().export(path, format_.value, top)
+    if diverse and top is None:
+        raise SpecError("--diverse: say how many with --top N")
+    path = output or folder / "exports" / f"{'monomers' if monomers else 'candidates'}.{format_.value}"
+    results = Campaign.load(folder).results()
+    write = results.export_monomers if monomers else results.export
+    write(path, format_.value, top, filter_ or (), diverse=diverse)
     print(path)
 
 

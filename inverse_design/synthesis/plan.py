@@ -104,8 +104,9 @@ def _pattern(smarts: str) -> Chem.Mol:
 @lru_cache(maxsize=1 << 16)
 def _sa_score(smiles: str) -> float:
     mol = Chem.MolFromSmiles(smiles)
-    # Reagents of three atoms (phosgene has four) are bought by the cylinder: the score is of fragments and knows none of theirs.
-    return 1.0 if mol.GetNumHeavyAtoms() <= 4 else float(sascorer.calculateScore(mol))
+    # What is bought by the tonne: the score counts fragments of drug-like molecules, and knows none of these.
+    easy = mol.GetNumHeavyAtoms() <= 4 or smiles == _PHOSPHAZENE.reagent
+    return 1.0 if easy else float(sascorer.calculateScore(mol))
 
 
 def _substantial(monomers: Counter[str]) -> int:

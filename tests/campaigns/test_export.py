@@ -10,6 +10,7 @@ import pytest
 from rdkit import Chem
 
 from campaigns.export import export
+from campaigns.selection import diverse, fitting, shopping
 from inverse_design.errors import SpecError
 
 ROWS = [
@@ -30,7 +31,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "json", "sdf"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "json", "sdf", "xlsx"])
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, kind: str) -> None:
     first, second = tmp_path / "a" / "b" / f"x.{kind}", tmp_path / f"y.{kind}"
     export(ROWS, kind, first)
@@ -112,5 +113,97 @@ def test_no_candidates_make_an_empty_file_of_the_right_kind(tmp_path: Path, kind
 
 
 def test_an_unknown_format_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="'xlsx': wanted one of csv, parquet, json, sdf"):
-        export(ROWS, "xlsx", tmp_path / "x.xlsx")
+    with pytest.raises(SpecError, match="'xls': wanted one of csv, parquet, json, sdf, xlsx"):
+        export(ROWS, "xls", tmp_path / "x.xls")
+
+
+def test_xlsx_has_a_picture_a_row_and_runs_no_formula(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path = tmp_path / "x.xlsx"
+    export(ROWS, "xlsx", path)
+    sheet = openpyxl.load_workbook(path).active
+    head, first, second = sheet.iter_rows(values_only=True)
+    assert head[0] == "structure"
+    assert dict(zip(head[1:], first[1:], strict=True))["tg_degc"] == pytest.approx(0.1 + 0.2, rel=1e-15)  # all that Excel keeps
+    assert dict(zip(head[1:], second[1:], strict=True))["id"] == "=1+1"
+    assert sheet["C3"].data_type == "s"
+    assert len(sheet._images) == len(ROWS)
+
+
+@pytest.mark.parametrize("reader", ["pandas", "polars", "duckdb"])
+def test_parquet_opens_everywhere(tmp_path: Path, reader: str) -> None:
+    module = pytest.importorskip(reader)
+    path = tmp_path / "x.parquet"
+    export(ROWS, "parquet", path)
+    if reader == "duckdb":
+        rows = module.sql(f"select rank, tg_degc, note from '{path}' order by rank").fetchall()
+    else:
+        table = module.read_parquet(path)
+        rows = list(zip(*(table[name].to_list() for name in ("rank", "tg_degc", "note")), strict=True))
+    assert rows[0][:2] == (1, 0.1 + 0.2)
+    assert rows[1][2] == ROWS[1]["note"]
+
+
+LIST = [
+    {
+        "rank": rank,
+        "id": f"{rank:x}",
+        "canonical_psmiles": text,
+        "probability": 1 - rank / 10,
+        "route": route,
+        "makeable": route is not None,
+    }
+    for rank, (text, route) in enumerate(
+        [
+            ("*CC(*)C(=O)OCC", "radical polymerisation"),
+            ("*CC(*)C(=O)OCCC", "radical polymerisation"),
+            ("*CC(*)C(=O)OCCCC", "radical polymerisation"),
+            ("*CCOC(=O)c1ccc(C(=O)O*)cc1", "melt polycondensation"),
+            ("*OC1C(O)C(O)C(*)OC1CO", None),
+        ],
+        1,
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "ranks"),
+    [
+        ([], [1, 2, 3, 4, 5]),
+        (["probability>=0.7"], [1, 2, 3]),
+        (["probability >= 0.7", "rank!=2"], [1, 3]),
+        (["route ~ MELT"], [4]),
+        (["makeable=false"], [5]),
+        (["route=melt polycondensation"], [4]),
+    ],
+)
+def test_filters(conditions: list[str], ranks: list[int]) -> None:
+    assert [row["rank"] for row in fitting(LIST, conditions)] == ranks
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("probability", "write COLUMN OPERATOR VALUE"),
+        ("probabilty>1", "did you mean 'probability'"),
+        ("rank>high", "'high' is none"),
+        ("makeable>1", "makeable=true"),
+    ],
+)
+def test_a_filter_that_is_none_says_what_to_write(condition: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        fitting(LIST, [condition])
+
+
+def test_a_diverse_shortlist_passes_over_what_is_alike() -> None:
+    assert [row["rank"] for row in diverse(LIST, 3)] == [1, 4, 5]
+    assert [row["rank"] for row in diverse(LIST, 4)] == [1, 2, 4, 5]  # filled up by rank
+    assert len(diverse(LIST, 9)) == 5
+
+
+def test_the_shopping_list_counts_candidates() -> None:
+    lines = shopping([*LIST, LIST[3] | {"rank": 6, "id": "6"}])
+    assert lines[0]["candidates"] == 2
+    assert {line["smiles"] for line in lines[:2]} == {"OCCO", "O=C(O)c1ccc(C(=O)O)cc1"}
+    assert lines[0]["ranks"] == "4 6"
+    assert len(lines) == 5

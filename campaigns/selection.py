@@ -1,0 +1,94 @@
+"""Which rows of a list to export: conditions on columns, and a shortlist whose structures differ."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from inverse_design.errors import SpecError
+from inverse_design.protocols import Row
+from inverse_design.spec import nearest
+from inverse_design.verdict import CLUSTER_SIMILARITY
+
+_COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq, "<": operator.lt, ">": operator.gt,
+    "~": lambda text, part: part.lower() in text.lower(),
+}  # fmt: skip
+_CONDITION: Final = re.compile(r"\s*(\w+)\s*(<=|>=|!=|==|=|<|>|~)\s*(.*?)\s*")
+
+
+def fitting(rows: list[Row], conditions: Sequence[str]) -> list[Row]:
+    """Return the rows that meet every condition, such as `probability>=0.8` or `route~radical` (`~`: contains).
+
+    An empty cell meets no condition. Raises SpecError for a condition that is none, or a column that is not there.
+    """
+    for text in conditions:
+        match = _CONDITION.fullmatch(text)
+        if match is None:
+            raise SpecError(f"filter {text!r}: write COLUMN OPERATOR VALUE, as in probability>=0.8 or route~radical")
+        column, sign, value = match.groups()
+        if rows and column not in rows[0]:
+            raise SpecError(
+                f"filter {text!r}: no column {column!r}{nearest(column, rows[0]) or '; columns: ' + ', '.join(rows[0])}"
+            )
+        rows = [row for row in rows if row[column] is not None and _holds(row[column], sign, value, text)]
+    return rows
+
+
+def _holds(cell: Any, sign: str, value: str, text: str) -> bool:
+    if sign == "~":
+        return _COMPARISONS[sign](str(cell), value)
+    if isinstance(cell, bool):
+        wanted = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(value.lower())
+        if wanted is None or sign not in ("=", "==", "!="):
+            raise SpecError(f"filter {text!r}: the column is true or false; write {text.split(sign)[0].strip()}=true")
+        return _COMPARISONS[sign](cell, wanted)
+    if isinstance(cell, int | float):
+        try:
+            return _COMPARISONS[sign](cell, float(value))
+        except ValueError:
+            raise SpecError(f"filter {text!r}: the column holds numbers, and {value!r} is none") from None
+    return _COMPARISONS[sign](str(cell), value)
+
+
+def diverse(rows: list[Row], count: int) -> list[Row]:
+    """Return `count` rows in their order, each less alike to those before than one cluster; filled up by rank where they run out.
+
+    Leader selection on Morgan fingerprints (Hartigan 1975), as the verdict counts clusters.
+    """
+    from rdkit import Chem, DataStructs
+
+    from inverse_design.novelty import fingerprint
+
+    chosen: list[Row] = []
+    bits: list[Any] = []
+    for row in rows:
+        packed: Any = fingerprint(Chem.MolFromSmiles(row["canonical_psmiles"]))  # its stub asks for text
+        own = DataStructs.CreateFromBinaryText(packed)
+        if all(other < CLUSTER_SIMILARITY for other in DataStructs.BulkTanimotoSimilarity(own, bits)):
+            chosen.append(row)
+            bits.append(own)
+        if len(chosen) == count:
+            return chosen
+    taken = {row["id"] for row in chosen}
+    chosen += [row for row in rows if row["id"] not in taken][: count - len(chosen)]
+    return sorted(chosen, key=lambda row: row["rank"])
+
+
+def shopping(rows: list[Row]) -> list[Row]:
+    """Return the monomers of these rows, those most of them need first: SMILES, SA score, and which candidates they are for."""
+    from inverse_design.synthesis.plan import synthesis_of
+
+    found: dict[str, Row] = {}
+    for row in rows:
+        plan = synthesis_of(row["canonical_psmiles"])
+        for monomer in plan.monomers if plan else ():
+            line = found.setdefault(
+                monomer.smiles, {"smiles": monomer.smiles, "sa_score": monomer.sa_score, "candidates": 0, "ranks": "", "ids": ""}
+            )
+            line["candidates"] += 1
+            line["ranks"] = f"{line['ranks']} {row['rank']}".strip()
+            line["ids"] = f"{line['ids']} {row['id']}".strip()
+    return sorted(found.values(), key=lambda line: (-line["candidates"], line["sa_score"], line["smiles"]))
