@@ -35,7 +35,8 @@ _COLUMNS: Final = (
 def export(rows: list[Row], kind: str, path: Path, structure: str = "psmiles") -> None:
     """Write `rows`, best first, to `path` as csv, parquet, json, sdf or xlsx; the folder is made if it is not there.
 
-    structure: the column that sdf and xlsx draw. xlsx needs XlsxWriter (`pip install "inverse-design[xlsx]"`). Numbers keep every digit; what is missing or not finite is an empty cell, null, or no tag.
+    structure: the column that sdf and xlsx draw. xlsx needs XlsxWriter (`pip install "inverse-design[xlsx]"`). Numbers keep every
+    digit (16 of them in xlsx); what is missing or not finite is an empty cell, null, or no tag.
     """
     writers: dict[str, Callable[[list[str], list[Row]], bytes]] = {
         "csv": _csv,

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from inverse_design.properties import PROPERTIES, Property
 from inverse_design.protocols import Row
+from inverse_design.ranking import diverse as unlike
 from inverse_design.ranking import ranked
 from inverse_design.spec import Target
 from inverse_design.state import Candidate, State
@@ -76,10 +77,14 @@ class Results:
 
     def selected(self, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False) -> list[Row]:
         """Return the rows that meet every condition, at most `top`, of differing structure if `diverse`."""
-        from campaigns import selection
+        from campaigns.selection import fitting
 
-        rows = selection.fitting(self.rows(None if conditions or diverse else top), conditions)
-        return selection.diverse(rows, top or len(rows)) if diverse else rows[:top]
+        rows = fitting(self.rows(None if conditions or diverse else top), conditions)
+        if diverse and top is not None:
+            left = {row["id"] for row in rows[: max(10 * top, 200)]}
+            chosen = {candidate.id for candidate in unlike([one for one in self.candidates() if one.id in left], top)}
+            rows = [row for row in rows if row["id"] in chosen]
+        return rows[:top]
 
     def report(self) -> str:
         """Return the report, one HTML page."""

@@ -1,4 +1,4 @@
-"""Which rows of a list to export: conditions on columns, and a shortlist whose structures differ."""
+"""Which rows of a list to export, by conditions on columns; and the monomers they are made from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, Final
 from inverse_design.errors import SpecError
 from inverse_design.protocols import Row
 from inverse_design.spec import nearest
-from inverse_design.verdict import CLUSTER_SIMILARITY
 
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq, "<": operator.lt, ">": operator.gt,
@@ -51,30 +50,6 @@ def _holds(cell: Any, sign: str, value: str, text: str) -> bool:
         except ValueError:
             raise SpecError(f"filter {text!r}: the column holds numbers, and {value!r} is none") from None
     return _COMPARISONS[sign](str(cell), value)
-
-
-def diverse(rows: list[Row], count: int) -> list[Row]:
-    """Return `count` rows in their order, each less alike to those before than one cluster; filled up by rank where they run out.
-
-    Leader selection on Morgan fingerprints (Hartigan 1975), as the verdict counts clusters.
-    """
-    from rdkit import Chem, DataStructs
-
-    from inverse_design.novelty import fingerprint
-
-    chosen: list[Row] = []
-    bits: list[Any] = []
-    for row in rows:
-        packed: Any = fingerprint(Chem.MolFromSmiles(row["canonical_psmiles"]))  # its stub asks for text
-        own = DataStructs.CreateFromBinaryText(packed)
-        if all(other < CLUSTER_SIMILARITY for other in DataStructs.BulkTanimotoSimilarity(own, bits)):
-            chosen.append(row)
-            bits.append(own)
-        if len(chosen) == count:
-            return chosen
-    taken = {row["id"] for row in chosen}
-    chosen += [row for row in rows if row["id"] not in taken][: count - len(chosen)]
-    return sorted(chosen, key=lambda row: row["rank"])
 
 
 def shopping(rows: list[Row]) -> list[Row]:

@@ -162,6 +162,13 @@ def test_a_finished_campaign_is_exported_reported_and_not_run_again(finished: Pa
         done = cli("export", str(finished), "--format", kind, "--top", "5")
         assert done.returncode == 0, done.stderr
         assert Path(done.stdout.strip()).stat().st_size > 0
+    options = ("--top", "3", "--diverse", "--filter", "makeable=true")
+    done = cli("export", str(finished), *options)
+    assert len(Path(done.stdout.strip()).read_text().splitlines()) == 4, done.stderr
+    done = cli("export", str(finished), *options, "--monomers")
+    assert Path(done.stdout.strip()).name == "monomers.csv"
+    done = cli("export", str(finished), "--filter", "tg=3")
+    assert (done.returncode, "no column 'tg'" in done.stderr) == (2, True)
     assert cli("report", str(finished)).returncode == 0
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert "<svg" in page

@@ -10,7 +10,7 @@ import pytest
 from rdkit import Chem
 
 from campaigns.export import export
-from campaigns.selection import diverse, fitting, shopping
+from campaigns.selection import fitting, shopping
 from inverse_design.errors import SpecError
 
 ROWS = [
@@ -193,12 +193,6 @@ def test_filters(conditions: list[str], ranks: list[int]) -> None:
 def test_a_filter_that_is_none_says_what_to_write(condition: str, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         fitting(LIST, [condition])
-
-
-def test_a_diverse_shortlist_passes_over_what_is_alike() -> None:
-    assert [row["rank"] for row in diverse(LIST, 3)] == [1, 4, 5]
-    assert [row["rank"] for row in diverse(LIST, 4)] == [1, 2, 4, 5]  # filled up by rank
-    assert len(diverse(LIST, 9)) == 5
 
 
 def test_the_shopping_list_counts_candidates() -> None:

@@ -338,6 +338,12 @@ def test_overrides_are_typed_as_yaml(write):
         ("name=!x y", "--set: name: the tag !x is not accepted"),
         ("surrogates.0.model=x", "--set: surrogates: must be a list"),
         ("novelty.reference=gone.csv", "--set: novelty.reference: gone.csv does not exist"),
+        (
+            "structure.stock=gone.csv",
+            "--set: structure.stock: gone.csv does not exist; name a CSV file (relative to the campaign file)",
+        ),
+        ("structure={makeable: false, stock: gone.csv}", "leave out makeable: false"),
+        ("structure.makeable=yes", "--set: structure.makeable: must be true or false"),
     ],
 )
 def test_overrides_that_cannot_be_applied(write, override, message):
