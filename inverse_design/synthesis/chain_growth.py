@@ -34,6 +34,7 @@ _PRECURSORS: Final = (
 _DIVINYL_ACETAL: Final = "[CH2:1]=[CH:2][OX2:3][CX4:4][OX2:5][CH:6]=[CH2:7]>>[C:1]=[C:2][O:3]C(C)=O.[C:4]=O"
 
 
+HEAD_TO_HEAD: Final = " (written head to head; it grows head to tail)"
 _COPIES: Final = 4  # a period of two units, begun up to three atoms into the second
 
 
@@ -48,15 +49,17 @@ def vinyl(unit: RepeatUnit) -> Made | None:
     path = chain.path[1:-1]
     length = len(ends)
     orders = [edit.GetBondBetweenAtoms(a, b).GetBondTypeAsDouble() for a, b in pairwise(path)]
-    best: tuple[tuple[int, int, str], Made] | None = None
+    best: tuple[tuple[bool, int, int, str], Made] | None = None
     for phase in range(min(4, 2 * length)):
         tiles = _tiles(edit, path, orders, phase, length)
         made = None if tiles is None else _monomers(edit, path, tiles)
         if made is None:
             continue
-        rank = (len(made), max(map(len, made)), ".".join(sorted(made)))
+        found, against = made
+        rank = (against, len(found), max(map(len, found)), ".".join(sorted(found)))
         if best is None or rank < best[0]:
-            best = rank, _named(made)
+            route, monomers = _named(found)
+            best = rank, (route + HEAD_TO_HEAD if against else route, monomers)
     return best and best[1]
 
 
@@ -93,7 +96,8 @@ def _tiles(mol: Chem.Mol, path: tuple[int, ...], orders: list[float], phase: int
     return tiles if all(alkynes) or not any(alkynes) else None
 
 
-def _monomers(kekule: Chem.Mol, path: tuple[int, ...], tiles: list[tuple[int, int]]) -> Counter[str] | None:
+def _monomers(kekule: Chem.Mol, path: tuple[int, ...], tiles: list[tuple[int, int]]) -> tuple[Counter[str], bool] | None:
+    """The monomers of tiles, counted, and whether some lie head to head."""
     edit = Chem.RWMol(kekule)
     end = sum(tiles[-1])
     for cut in {*(at for at, _ in tiles), end}:
@@ -127,8 +131,10 @@ def _monomers(kekule: Chem.Mol, path: tuple[int, ...], tiles: list[tuple[int, in
             return None
         directions.update(way for way in ways if len(ways) == 1 and way)
         found[text] += 1
-    # Chains grow head to tail.
-    return None if len(directions) > 1 else found
+    # Chains grow head to tail; copolymers are often written otherwise, a homopolymer that is so is another polymer.
+    if len(directions) > 1 and len(found) == 1:
+        return None
+    return found, len(directions) > 1
 
 
 def _polymerises(mol: Chem.Mol, a: int, b: int) -> int | None:

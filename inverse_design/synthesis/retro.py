@@ -21,15 +21,19 @@ COPIES: Final = 4
 # an atom that is both ends, and what was put on.
 _OPEN, _TAKER, _GIVER, _TWICE, _CAP = 1, 2, 3, 4, 9
 
+_AMINE: Final = "$([NX3;H1,H2;!$(N[#6]=[O,S,N]);!$(N[#6]#N);!$(NS(=O)=O)])"
 # What no bottle holds, whatever the reaction says.
 _IMPOSSIBLE: Final = (
     "[#7;!$([#7]-[#6]=O)]C(=O)[OH]", "[OX2]C(=O)[OH]", "[CX4;!$(C(F)(F)F);!$(CC(F)(F)F)]([OH,SH])[#7X3,OX2,SX2]",
     "[F,Cl,Br][#7,#8,#16X2]", "[#6]=[#6]=[#6]", "[OH]-[#7X3,OX2]", "[CX4]([F,Cl,Br])[$([NX3;H1,H2]),$([OX2H])]",
     "[CX3;!$([CX3][#6,#7,#8]);!$(C(Cl)Cl)](=O)[Cl]", "[SX2H]C=O",
+    f"[NX2]=[CX2]=[O,S].[{_AMINE},$([OX2H;!$(OC=O)])]", f"[OX2r3]1[CX4r3][CX4r3]1.[{_AMINE}]", f"[SX4](=O)(=O)[Cl].[{_AMINE}]",
 )  # fmt: skip
 _ACID_CHLORIDE: Final = Chem.MolFromSmarts("[CX3](=O)[Cl]")
 _NUCLEOPHILE: Final = Chem.MolFromSmarts("[$([NX3;H1,H2;!$(N[#6]=[O,S]);!$(NS(=O)=O)]),$([OX2H;!$(OC=O)]),$([SX2H])]")
 _DIIMINE: Final = Chem.MolFromSmarts("[NX2;H1]=[#6;R]-[#6;R]=[NX2;H1]")
+_ANHYDRIDE: Final = Chem.MolFromSmarts("[CX3;R](=O)[OX2;R][CX3;R]=O")
+_AMINES: Final = Chem.MolFromSmarts(f"[{_AMINE}]")
 _CHLORINE: Final = Chem.MolFromSmarts("[Cl;$(Cl[CX3]=O)]")
 
 
@@ -281,7 +285,8 @@ def _impossible() -> tuple[Chem.Mol, ...]:
 
 
 def finished(fragment: Chem.Mol) -> str | None:
-    """Return the SMILES of a monomer, or None where it cannot exist; an acid chloride beside a nucleophile is the acid."""
+    """Return the SMILES of a monomer, or None where it cannot exist; an acid chloride or anhydride beside a
+    nucleophile is the acid."""
     mol = Chem.RWMol(fragment)
     for atom in mol.GetAtoms():
         atom.SetAtomMapNum(0)
@@ -295,6 +300,11 @@ def finished(fragment: Chem.Mol) -> str | None:
     if mol.HasSubstructMatch(_ACID_CHLORIDE) and mol.HasSubstructMatch(_NUCLEOPHILE):
         for (chlorine,) in mol.GetSubstructMatches(_CHLORINE):
             mol.GetAtomWithIdx(chlorine).SetAtomicNum(8)
+        Chem.SanitizeMol(mol)
+    if mol.HasSubstructMatch(_ANHYDRIDE) and mol.HasSubstructMatch(_AMINES):
+        for _, _, oxygen, acyl, _ in mol.GetSubstructMatches(_ANHYDRIDE):
+            mol.RemoveBond(oxygen, acyl)
+            mol.AddBond(acyl, mol.AddAtom(Chem.Atom(8)), Chem.BondType.SINGLE)
         Chem.SanitizeMol(mol)
     if any(mol.HasSubstructMatch(pattern) for pattern in _impossible()):
         return None

@@ -342,7 +342,10 @@ def test_overrides_are_typed_as_yaml(write):
             "structure.stock=gone.csv",
             "--set: structure.stock: gone.csv does not exist; name a CSV file (relative to the campaign file)",
         ),
-        ("structure={makeable: false, stock: gone.csv}", "leave out makeable: false"),
+        (
+            "structure={makeable: false, monomer_sa_score: {max: 3}}",
+            "--set: structure: monomer_sa_score and stock ask for a route",
+        ),
         ("structure.makeable=yes", "--set: structure.makeable: must be true or false"),
     ],
 )

@@ -130,6 +130,30 @@ def test_no_route_is_made_up(text: str) -> None:
     assert made(text) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*Oc1cc(NC(=O)Nc2ccccc2O)cc(C(=O)Nc2ccc3c(c2)C(=O)c2cc(NC(*)=O)ccc2-3)c1",
+        "*C(=O)Nc1ccc(Cc2ccc(NC(=O)CN3C(=O)c4ccc(C(=O)Nc5ccc(*)cc5)cc4C3=O)cc2)cc1",
+        "*c1ccc(N2C(=O)c3ccc(*)cc3C2=O)cc1",
+        "*NC(=O)Oc1ccc(*)cc1",
+    ],
+)
+def test_no_monomer_reacts_with_itself_in_the_bottle(text: str) -> None:
+    amine = Chem.MolFromSmarts("[NX3;H1,H2;!$(N[#6]=[O,S])]")
+    for smarts in ("N=C=O", "O=C1OC(=O)[#6]~[#6]1", "C(=O)Cl"):
+        for monomer in monomers(text):
+            mol = Chem.MolFromSmiles(monomer)
+            assert not (mol.HasSubstructMatch(amine) and mol.HasSubstructMatch(Chem.MolFromSmarts(smarts))), monomer
+
+
+def test_a_copolymer_written_head_to_head_says_so() -> None:
+    found = made("*CC(c1ccccc1)C(C*)C(=O)OC")
+    assert found is not None
+    assert {monomer.smiles for monomer in found.monomers} == {"C=Cc1ccccc1", "C=CC(=O)OC"}
+    assert found.route.endswith("grows head to tail)")
+
+
 def test_commodities_score_as_easy_and_an_engineered_dianhydride_as_harder() -> None:
     easy, hard = made("*CC*"), made("*c1ccc(N2C(=O)c3ccc(C(c4ccc5c(c4)C(=O)N(*)C5=O)(C(F)(F)F)C(F)(F)F)cc3C2=O)cc1")
     assert easy is not None
