@@ -49,14 +49,19 @@ class PolyTAO:
         encoded = self.checkpoint.encode(prompts)
         owner = [row for row, own in enumerate(seeds) for _ in own]
         each = [seed for own in seeds for seed in own]
-        texts, again = [""] * len(each), list(range(len(each)))
-        for draft in range(self.drafts):
-            fresh = [seed(each[row], draft) if draft else each[row] for row in again]
-            for row, text in zip(again, self._draw(encoded, [owner[row] for row in again], fresh), strict=True):
-                texts[row] = text
-            again = [row for row in again if not isinstance(parse(texts[row]), RepeatUnit)]
-            if not again:
-                break
+        texts, again, drawn = [""] * len(each), list(range(len(each))), 0
+        while again and drawn < self.drafts:
+            # As many drafts at once as there were before: few long texts would be drawn one by one else.
+            wave = range(drawn, min(2 * drawn or 1, self.drafts))
+            asked = [(row, draft) for row in again for draft in wave]
+            fresh = [seed(each[row], draft) if draft else each[row] for row, draft in asked]
+            left = set(again)
+            for (row, _), text in zip(asked, self._draw(encoded, [owner[row] for row, _ in asked], fresh), strict=True):
+                if row in left:
+                    texts[row] = text
+                    if isinstance(parse(text), RepeatUnit):
+                        left.remove(row)
+            again, drawn = sorted(left), wave.stop
         remaining = iter(texts)
         return [[next(remaining) for _ in own] for own in seeds]
 
