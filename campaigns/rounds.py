@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from campaigns.storage import canonical, explained
 from inverse_design.errors import StateError
+from inverse_design.protocols import Row
 from inverse_design.state import Round
 
 PREDICTION = pa.struct(
@@ -55,7 +56,7 @@ def encode(record: Round) -> bytes:
             else f"round {record.index}: altered by its columns"
         )
     facts = canonical(record.facts)
-    metadata = {"round": str(record.index), "facts": facts, "sha256": _digest(record.index, facts, table)}
+    metadata = {"round": str(record.index), "facts": facts, "sha256": _digest(record.index, facts, given)}
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True)
     return bytes(sink.getvalue())
@@ -69,9 +70,12 @@ def decode(path: Path) -> Round:
         table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
         metadata = table.schema.metadata or {}
         index, facts = int(metadata[b"round"]), metadata[b"facts"]
-        if index != int(path.stem) or metadata[b"sha256"] != _digest(index, facts, table).encode():
+        if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:
+            raise ValueError("its columns are not those of a round")
+        samples = table.to_pylist()
+        if index != int(path.stem) or metadata[b"sha256"] != _digest(index, facts, samples).encode():
             raise ValueError("its digest does not fit its content")
-        return Round(index=index, facts=json.loads(facts), samples=table.to_pylist())
+        return Round(index=index, facts=json.loads(facts), samples=samples)
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise StateError(
@@ -80,7 +84,5 @@ def decode(path: Path) -> Round:
         ) from error
 
 
-def _digest(index: int, facts: bytes, table: pa.Table) -> str:
-    if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:
-        raise ValueError("its columns are not those of a round")
-    return hashlib.sha256(canonical([index, facts.decode(), table.to_pylist()])).hexdigest()
+def _digest(index: int, facts: bytes, samples: list[Row]) -> str:
+    return hashlib.sha256(canonical([index, facts.decode(), samples])).hexdigest()
