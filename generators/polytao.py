@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inverse_design.descriptors import NAMES, realised
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.seeds import seed
 from inverse_design.sieve import clean
@@ -21,19 +23,22 @@ from inverse_design.text2text.sampling import Sampling, sample
 class PolyTAO:
     """A loaded generator (protocol `Generator`).
 
-    drafts: how often a sample is drawn before it is given as it is: a draft that is no repeat unit is drawn again, so
-    that samples follow the model's distribution given that they are repeat units (rejection sampling).
+    drafts: how often a sample is drawn at most. A draft that is no repeat unit, or that strays from its prompt by more than
+    `tolerances`, is drawn again (rejection sampling); if all do, the nearest to the prompt is given, the earliest of equals.
+    tolerances: one number a descriptor: the root mean square of (realised - asked) / tolerance is at most 1. None: any repeat unit will do.
     """
 
     checkpoint: Checkpoint
     sampling: Sampling = field(default_factory=Sampling)
     drafts: int = 1
+    tolerances: tuple[float, ...] | None = None
 
     @classmethod
     def load(cls, folder: Path, sampling: Sampling | None = None) -> PolyTAO:
         """Read a checkpoint folder; ModelError where it is missing or corrupt.
 
-        `drafts` and a shorter `max_new_tokens` are read from its config.json; published checkpoints have neither, and decode as their authors do.
+        `drafts`, `tolerances` and a shorter `max_new_tokens` are read from its config.json; published checkpoints have none of
+        them, and decode as their authors do.
         """
         checkpoint, sampling = load_checkpoint(folder), sampling or Sampling()
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -42,6 +47,7 @@ class PolyTAO:
             checkpoint=checkpoint,
             sampling=replace(sampling, max_new_tokens=longest),
             drafts=int(settings.get("drafts", 1)),
+            tolerances=tuple(map(float, settings["tolerances"])) if "tolerances" in settings else None,
         )
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
@@ -49,6 +55,7 @@ class PolyTAO:
         encoded = self.checkpoint.encode(prompts)
         owner = [row for row, own in enumerate(seeds) for _ in own]
         each = [seed for own in seeds for seed in own]
+        misses = [math.inf] * len(each)
         texts, again, drawn = [""] * len(each), list(range(len(each))), 0
         while again and drawn < self.drafts:
             # As many drafts at once as there were before: few long texts would be drawn one by one else.
@@ -58,12 +65,28 @@ class PolyTAO:
             left = set(again)
             for (row, _), text in zip(asked, self._draw(encoded, [owner[row] for row, _ in asked], fresh), strict=True):
                 if row in left:
-                    texts[row] = text
-                    if isinstance(parse(text), RepeatUnit):
+                    miss = self.miss(prompts[owner[row]], text) if self.drafts > 1 else 0.0
+                    if miss < misses[row] or not texts[row]:
+                        texts[row], misses[row] = text, miss
+                    if miss <= 1.0:
                         left.remove(row)
             again, drawn = sorted(left), wave.stop
         remaining = iter(texts)
         return [[next(remaining) for _ in own] for own in seeds]
+
+    def miss(self, prompt: str, text: str) -> float:
+        """Return how far a draft strays from its prompt, in tolerances; infinite for what is no repeat unit."""
+        unit = parse(text)
+        if not isinstance(unit, RepeatUnit):
+            return math.inf
+        asked = prompt.split(",")[-len(NAMES) :]  # behind property values, if any
+        if self.tolerances is None or len(asked) < len(NAMES):
+            return 0.0
+        strays = (
+            (got - float(want)) / tolerance
+            for got, want, tolerance in zip(realised(unit.mol), asked, self.tolerances, strict=True)
+        )
+        return math.sqrt(sum(stray**2 for stray in strays) / len(NAMES))
 
     def _draw(self, encoded: list[list[int]], owner: list[int], seeds: list[int]) -> list[str]:
         """Return one text per entry of `owner`, a row of `encoded`; rows that own nothing are left out of the batch."""

@@ -26,6 +26,10 @@ from torch.nn import functional as F
 from inverse_design.text2text.t5 import T5, T5Config
 
 
+HALF = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+"""Whether this processor multiplies in bfloat16: three times faster here, and 20 times slower where it is emulated."""
+
+
 class Recipe(Protocol):
     """What a training run does at each step: a function of the step alone, so that it resumes exactly."""
 
@@ -139,9 +143,9 @@ def draw(groups: list[Pairs], shares: NDArray[np.float64], schedule: Schedule, s
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by Newton-Schulz, in the precision of the weights (Jordan et al. 2024).
+    """Momentum orthogonalised by Newton-Schulz (Jordan et al. 2024), in bfloat16 where the processor has it.
 
-    `torch.optim.Muon` iterates in bfloat16, which a CPU without it emulates 20 times slower.
+    `torch.optim.Muon` iterates in bfloat16 everywhere.
     """
 
     def __init__(self, params: list[dict[str, Any]], lr: float, momentum: float = 0.95) -> None:
@@ -170,11 +174,12 @@ def orthogonal(x: Tensor) -> Tensor:
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) * 1.01 + 1e-7)
+    x = x.bfloat16() if HALF else x
     a, b, c = 3.4445, -4.7750, 2.0315
     for _ in range(4):
         gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).float()
 
 
 def train(model: T5, groups: list[Pairs], schedule: Recipe, folder: Path, say: Callable[[str], None]) -> None:
@@ -188,8 +193,9 @@ def train(model: T5, groups: list[Pairs], schedule: Recipe, folder: Path, say: C
         total = 0.0
         for source, target in batches:
             begin = torch.full_like(target[:, :1], model.config.decoder_start_token_id)
-            logits = model(source, torch.cat([begin, target[:, :-1]], dim=1))
-            loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum") / count
+            with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
+                logits = model(source, torch.cat([begin, target[:, :-1]], dim=1))
+            loss = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="sum") / count
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         for optimiser in optimisers:
