@@ -22,7 +22,7 @@ from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenize
 PAIRS = 1000
 LONGEST = 40
 DRAFTS = 16
-SHIPPED = Schedule(steps=3300)
+SHIPPED = Schedule(steps=4500, tokens=2200, decay=0.5)
 
 
 def network(vocabulary: int) -> T5Config:
