@@ -20,7 +20,7 @@ def features(mols: list[Chem.Mol]) -> NDArray[np.float32]:
 
 
 def forest(threads: int) -> ExtraTreesRegressor:
-    """Return the regressor, not yet fitted; it also teaches the text model where nothing was measured."""
+    """Return the regressor, not yet fitted."""
     return ExtraTreesRegressor(60, max_features=0.15, min_samples_leaf=2, n_jobs=threads, random_state=0)
 
 

@@ -63,8 +63,14 @@ class Process:
         """Return posterior mean and predictive standard deviation, not yet calibrated, and similarity to the nearest training unit; each (q,)."""
         similarity = asked.similarity(self.units)
         kernel = self.prior.kernel(similarity, asked.alike(self.units))
-        mean = self.prior.mean + self.prior.scale * np.asarray(kernel @ self.weights, np.float64)
-        return mean, self.spread(kernel), similarity.max(axis=1).astype(np.float64)
+        return self._mean(kernel), self.spread(kernel), similarity.max(axis=1).astype(np.float64)
+
+    def mean(self, asked: Environments) -> Floats:
+        """Return the posterior mean alone, (q,)."""
+        return self._mean(self.prior.kernel(asked.similarity(self.units), asked.alike(self.units)))
+
+    def _mean(self, kernel: NDArray[np.float32]) -> Floats:
+        return self.prior.mean + self.prior.scale * np.asarray(kernel @ self.weights, np.float64)
 
     def spread(self, kernel: NDArray[np.float32]) -> Floats:
         """Return the predictive standard deviation, noise included; kernel: covariances (q, n) with the training units."""

@@ -1,6 +1,6 @@
 """Train the bundled PolyNC: every property in one text-to-text network, questions as published, answers as text.
 
-Small tasks starve a text model, so extra trees fitted on the same training keys first label structures that nobody
+Small tasks starve a text model, so Gaussian processes fitted on the same training keys first label structures that nobody
 measured, and the network learns from both (distillation). Answers lie on a grid of about 120 values a property and
 are drawn around the true value, which amounts to a cross-entropy against a bell-shaped histogram (Imani and
 White, ICML 2018).
@@ -27,19 +27,20 @@ from inverse_design.properties import PROPERTIES
 from inverse_design.text2text.t5 import T5, T5Config
 from inverse_design.text2text.training import Pairs, Schedule, load_pairs, new_model, save_pairs, train
 from inverse_design.text2text.vocabulary import polync_tokenizer, read_tokenizer
-from surrogates.baseline import features, forest
 from surrogates.evaluation import calibrate_polync
 from surrogates.observations import TRAIN, Observations, Unit, columns, read_observations, read_unit
+from surrogates.tanimoto import BATCH
+from surrogates.train_tanimoto import environments, fit
 
 PAIRS = 420
 BINS = 120
 BLUR = 1.5  # spread of the answers shown in training, in bins: about the noise of the measurements
 LONGEST = 110
 ENUMERATIONS = 12
-UNMEASURED = 12_000
-GUESSES = 8  # properties that each structure is labelled with by extra trees
+UNMEASURED = 30_000
+GUESSES = 8  # properties that each structure is labelled with by the teacher
 DISTILLED = 0.5  # weight of all their labels, relative to the measured values
-SHIPPED = Schedule(steps=3000, tokens=72, accumulate=4, decay=0.45)
+SHIPPED = Schedule(steps=6000, tokens=192, accumulate=3, decay=0.5)
 # Simulated properties that the engine does not offer, but that teach the encoder; answers in standard deviations.
 AUXILIARY = ("tg_md_c", "density_md_gcm3", "nc_md", "eps_md", "cp_md", "cte_md_1_k", "bulk_modulus_md", "rg_md_a")
 
@@ -104,7 +105,7 @@ def train_polync(data: Path, work: Path, schedule: Schedule, threads: int, say: 
     work.mkdir(parents=True, exist_ok=True)
     kept = work / "examples.safetensors"
     if not kept.exists():
-        prepare(data, work, threads, say)
+        prepare(data, work, say)
     groups = load_pairs(kept)
     vocabulary = read_tokenizer(work / "tokenizer.json").get_vocab()
     config = network(len(vocabulary))
@@ -133,14 +134,14 @@ def arrange(model: T5, vocabulary: dict[str, int], seed: int) -> None:
         model.shared.weight.data[rows] = torch.from_numpy(curves).float()
 
 
-def prepare(data: Path, work: Path, threads: int, say: Callable[[str], None]) -> None:
+def prepare(data: Path, work: Path, say: Callable[[str], None]) -> None:
     """Write the tokenizer and the tokenised questions and answers."""
     units, observations = read_observations(data)
     asked = tasks(units, observations)
     say(f"{len(units):,} repeat units, {len(asked)} tasks")
     extra = unmeasured(data, units)
     everyone = {name: unit.mol for name, unit in units.items() if unit.part == TRAIN} | extra
-    guesses = teach(asked, everyone, threads, say)
+    guesses = teach(asked, everyone, say)
     spellings = {name: spell(mol, ENUMERATIONS if name in units else 2) for name, mol in everyone.items()}
     rng = np.random.default_rng(0)
     measured = list(measured_examples(asked, spellings, rng))
@@ -209,17 +210,16 @@ def unmeasured(data: Path, units: dict[str, Unit]) -> dict[str, Chem.Mol]:
     return found
 
 
-def teach(
-    found: dict[str, Task], everyone: dict[str, Chem.Mol], threads: int, say: Callable[[str], None]
-) -> dict[str, NDArray[np.float64]]:
-    """Return what extra trees, fitted on each task, say of every structure; arrays of len(everyone)."""
-    x = features(list(everyone.values()))
+def teach(asked: dict[str, Task], everyone: dict[str, Chem.Mol], say: Callable[[str], None]) -> dict[str, NDArray[np.float64]]:
+    """Return what a Gaussian process, fitted on each task, says of every structure; arrays of len(everyone)."""
+    seen = environments(list(everyone.values()))
     row = {name: i for i, name in enumerate(everyone)}
     guesses = {}
-    for column, task in found.items():
-        model = forest(threads).fit(x[[row[name] for name in task.units]], task.values)
-        guesses[column] = model.predict(x)
-        say(f"extra trees: {column} {len(task.units)}")
+    for column, task in asked.items():
+        process, _ = fit(seen[np.array([row[name] for name in task.units])], task.values)
+        blocks = [seen[start : start + BATCH] for start in range(0, len(seen), BATCH)]
+        guesses[column] = np.concatenate([process.mean(block) for block in blocks])
+        say(f"teacher: {column} {len(task.units)}")
     return guesses
 
 

@@ -9,13 +9,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from rdkit import Chem
 from scipy import linalg, optimize
 
 from inverse_design.properties import PROPERTIES
 from surrogates.calibration import Calibration
 from surrogates.environments import Environments
 from surrogates.evaluation import WORTH_OFFERING, Errors
-from surrogates.observations import CALIBRATION, TRAIN, Unit, columns, read_observations
+from surrogates.observations import CALIBRATION, TRAIN, columns, read_observations
 from surrogates.tanimoto import BATCH, Floats, Prior, Process, save
 
 SUBSET: Final = 800
@@ -30,7 +31,7 @@ def train_tanimoto(data: Path, work: Path, say: Say) -> None:
     units, observations = read_observations(data)
     texts = sorted(text for text, unit in units.items() if unit.part == TRAIN)
     place = {text: row for row, text in enumerate(texts)}
-    everyone = environments([units[text] for text in texts])
+    everyone = environments([units[text].mol for text in texts])
     fitted, calibrations, offered = {}, {}, []
     missed: dict[str, dict[str, float]] = {}
     for column, name in columns().items():
@@ -39,7 +40,7 @@ def train_tanimoto(data: Path, work: Path, say: Say) -> None:
         apart = [i for i, text in enumerate(rows.units) if units[text].part == CALIBRATION]
         own = np.array([place[rows.units[i]] for i in train], dtype=np.int32)
         process, left_out = fit(everyone[own], rows.values[train])
-        new = process.answer(environments([units[rows.units[i]] for i in apart]))
+        new = process.answer(environments([units[rows.units[i]].mol for i in apart]))
         predicted, spread, near = (np.concatenate(pair) for pair in zip(left_out, new, strict=True))
         true = rows.values[train + apart]
         calibrations[name] = Calibration.fit(predicted, true, near, spread)
@@ -66,11 +67,9 @@ def correlation(first: Mapping[str, float], second: Mapping[str, float]) -> floa
     return float(np.corrcoef([first[unit] for unit in both], [second[unit] for unit in both])[0, 1])
 
 
-def environments(units: Sequence[Unit]) -> Environments:
-    """Return the environments of any number of units."""
-    return Environments.joined(
-        [Environments.of([unit.mol for unit in units[start : start + BATCH]]) for start in range(0, len(units), BATCH)]
-    )
+def environments(mols: Sequence[Chem.Mol]) -> Environments:
+    """Return the environments of any number of repeat units."""
+    return Environments.joined([Environments.of(mols[start : start + BATCH]) for start in range(0, len(mols), BATCH)])
 
 
 def fit(units: Environments, values: Floats) -> tuple[Process, tuple[Floats, Floats, Floats]]:
