@@ -65,13 +65,13 @@ _RATIO = {"-": 1.0, "ratio": 1.0}
 _TOGETHER: Final = {
     ("O2", "N2"): 0.94,
     ("CO2", "N2"): 0.88,
-    ("CO2", "CH4"): 0.86,
-    ("CO2", "O2"): 0.88,
+    ("CO2", "CH4"): 0.85,
+    ("CO2", "O2"): 0.89,
     ("H2", "CH4"): 0.79,
-    ("H2", "N2"): 0.81,
+    ("H2", "N2"): 0.82,
     ("H2", "CO2"): 0.85,
-    ("He", "N2"): 0.58,
-    ("He", "CH4"): 0.81,
+    ("He", "N2"): 0.63,
+    ("He", "CH4"): 0.69,
 }
 # Upper bound of 2008, P_fast = k * selectivity**n: front factor k in Barrer, slope n (Robeson, J. Membr. Sci. 320, 390, 2008).
 ROBESON_2008: Final = {

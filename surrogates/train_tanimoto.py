@@ -16,7 +16,7 @@ from inverse_design.properties import PROPERTIES
 from surrogates.calibration import Calibration
 from surrogates.environments import Environments
 from surrogates.evaluation import WORTH_OFFERING, Errors
-from surrogates.observations import CALIBRATION, TRAIN, columns, read_observations
+from surrogates.observations import TEST, TRAIN, columns, read_observations
 from surrogates.tanimoto import BATCH, Floats, Prior, Process, save
 
 SUBSET: Final = 800
@@ -36,8 +36,10 @@ def train_tanimoto(data: Path, work: Path, say: Say) -> None:
     missed: dict[str, dict[str, float]] = {}
     for column, name in columns().items():
         rows = observations[column]
-        train = [i for i, text in enumerate(rows.units) if units[text].part == TRAIN and not rows.conflict[i]]
-        apart = [i for i, text in enumerate(rows.units) if units[text].part == CALIBRATION]
+        known = [units[text].part == TRAIN and not rows.conflict[i] for i, text in enumerate(rows.units)]
+        train = [i for i, one in enumerate(known) if one]
+        # Values on which sources disagree teach nothing, but they are part of what is asked for.
+        apart = [i for i, text in enumerate(rows.units) if not known[i] and units[text].part != TEST]
         own = np.array([place[rows.units[i]] for i in train], dtype=np.int32)
         process, left_out = fit(everyone[own], rows.values[train])
         new = process.answer(environments([units[rows.units[i]].mol for i in apart]))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from surrogates.authors_protocol import balanced_accuracy
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.train_polyscreen import Schedule, Table, fit, read_table
 
@@ -56,3 +57,9 @@ def learned(table: Table, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
     torch.manual_seed(0)
     network = fit(PolyScreenNetwork(width=16, dense=16), table, targets, rows, rows, Schedule(epochs=60, rate=1e-2, batch=4), 0)
     return forward(network, table.canonical_graphs(rows))
+
+
+def test_every_class_of_heat_resistance_counts_alike() -> None:
+    true = np.array([250.0, 299.9, 300.0, 399.9, 400.0, 500.0])
+    said = np.array([100.0, 310.0, 305.0, 395.0, 410.0, 420.0])
+    assert balanced_accuracy(said, true) == pytest.approx((0.5 + 1 + 1) / 3)
