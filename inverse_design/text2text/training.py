@@ -25,7 +25,6 @@ from torch.nn import functional as F
 
 from inverse_design.text2text.t5 import T5, T5Config
 
-
 HALF = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 """Whether this processor multiplies in bfloat16: three times faster here, and 20 times slower where it is emulated."""
 
