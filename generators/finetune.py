@@ -43,6 +43,7 @@ class FineTuning:
     warmup: float = 0.05
     seed: int = 0
     save_every: int = SAVE_EVERY
+    half: bool = False  # as the authors train
 
     def scale(self, step: int) -> float:
         """Return the factor on the step size: a linear rise, then half a cosine to zero."""

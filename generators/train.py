@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from generators.corpus import DRAWS, prepare
+from inverse_design.reference import prior
 from inverse_design.split import held_out
 from inverse_design.text2text.t5 import T5Config
 from inverse_design.text2text.training import Pairs, Schedule, by_length, load_pairs, new_model, save_pairs, train
@@ -22,6 +23,7 @@ from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenize
 PAIRS = 1000
 LONGEST = 40
 DRAFTS = 16
+STRAY = 0.15  # how far a draft may stray from its prompt, in standard deviations of each descriptor among known polymers
 SHIPPED = Schedule(steps=4500, tokens=2200, decay=0.5)
 
 
@@ -93,5 +95,7 @@ def export(work: Path, config: T5Config) -> None:
         if name.startswith("model.")
     }
     save_file(tensors, work / "model.safetensors", {"format": "pt"})
-    settings = {**config.to_dict(), "drafts": DRAFTS, "max_new_tokens": 2 * LONGEST}  # read by generators.polytao
+    tolerances = (STRAY * prior().std(axis=0)).round(3).tolist()
+    decoding = {"drafts": DRAFTS, "tolerances": tolerances, "max_new_tokens": 2 * LONGEST}  # read by generators.polytao
+    settings = config.to_dict() | decoding
     (work / "config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")

@@ -38,6 +38,10 @@ class Recipe(Protocol):
     @property
     def save_every(self) -> int: ...
 
+    @property
+    def half(self) -> bool:
+        """Whether products are computed in bfloat16; weights and sums stay in single precision."""
+
     def scale(self, step: int) -> float:
         """Return the factor on the peak step sizes at `step`."""
 
@@ -61,6 +65,7 @@ class Schedule:
     decay: float = 0.4
     seed: int = 0
     save_every: int = 100
+    half: bool = HALF
 
     def lasting(self, steps: int) -> Schedule:
         """Return the same schedule over another number of steps."""
@@ -192,7 +197,7 @@ def train(model: T5, groups: list[Pairs], schedule: Recipe, folder: Path, say: C
         total = 0.0
         for source, target in batches:
             begin = torch.full_like(target[:, :1], model.config.decoder_start_token_id)
-            with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
+            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.half):
                 logits = model(source, torch.cat([begin, target[:, :-1]], dim=1))
             loss = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="sum") / count
             loss.backward()  # type: ignore[no-untyped-call]
