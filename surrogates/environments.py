@@ -62,8 +62,7 @@ class Environments:
                 columns.append(_folded(one[enough] * step))
         atoms = np.bincount(owner, minlength=len(mols))
         shares = _rows(np.tile(owner, 2), np.concatenate([_folded(colour) for colour in colours[:2]]), len(mols))
-        # Rounded to what is stored: with large weights, a kernel that differs in the fourth digit is another kernel.
-        shares.data = np.sqrt(shares.data / np.repeat(2 * atoms, np.diff(shares.indptr))).astype(np.float16).astype(np.float32)
+        shares.data = np.sqrt(shares.data / np.repeat(2 * atoms, np.diff(shares.indptr))).astype(np.float32)
         bits = _rows(np.concatenate(rows), np.concatenate(columns), len(mols))
         bits.data[:] = 1.0
         return cls(bits=bits, shares=shares)

@@ -160,9 +160,10 @@ class TanimotoGP:
 def save(folder: Path, units: Environments, fitted: Mapping[str, tuple[Prior, NDArray[np.int32], NDArray[np.float32]]]) -> None:
     """Write model.safetensors and config.json; units: all training units; fitted: property -> prior, rows of `units`, weights."""
     tensors: dict[str, NDArray[Any]] = {}
-    for part, matrix in (("bits", units.bits), ("shares", units.shares)):
+    # Shares in full: with large weights, a kernel that differs in the fourth digit is another kernel.
+    for part, matrix, kind in (("bits", units.bits, np.uint8), ("shares", units.shares, np.float32)):
         tensors |= {
-            f"{part}.data": matrix.data.astype(np.float16),
+            f"{part}.data": matrix.data.astype(kind),
             f"{part}.indices": matrix.indices.astype(np.uint16),
             f"{part}.indptr": matrix.indptr.astype(np.int32),
         }
