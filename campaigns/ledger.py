@@ -31,7 +31,8 @@ from inverse_design.state import Round
 logger = logging.getLogger(__name__)
 
 FORMAT = "inverse-design-campaign"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: the digest of a round is of its file. 1: of its rows, which is still read."""
 DISTRIBUTIONS = {"package": "inverse-design", "rdkit": "rdkit", "torch": "torch"}
 IDENTITY = ("spec", "seed", "models")
 ROUND = re.compile(r"\d{6,}\.parquet")
@@ -92,6 +93,9 @@ class Ledger:
                 disk.sweep(part)
             for name in ("rounds", "partial"):  # copying tools leave out empty folders
                 disk.make_folder(folder / name)
+            if stored["format_version"] < FORMAT_VERSION:  # rounds from here on would be damaged ones to an older version
+                stored = stored | {"format_version": FORMAT_VERSION}
+                disk.write(folder / "manifest.json", sealed(stored, indent=1))
             ledger = cls(folder, stored, disk, lease)
             ledger._drop_shards(before=len(ledger._paths()))
             if changes := differences(read_resolved(folder), resolved):
@@ -300,11 +304,11 @@ def read_manifest(folder: Path) -> Row:
         raise StateError(f"{path}: damaged ({error}). Put back a copy of it.") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise StateError(f"{path}: not the manifest of a campaign. Name a campaign folder.")
-    if raw.get("format_version") != FORMAT_VERSION:
+    if raw.get("format_version") not in range(1, FORMAT_VERSION + 1):
         writer = raw.get("versions", {}).get("package", "an unknown version")
         raise StateError(
             f"{path}: format {raw.get('format_version')}, written by {writer}; this is {versions()['package']}, which reads "
-            f"format {FORMAT_VERSION}. Use that version."
+            f"formats up to {FORMAT_VERSION}. Use that version."
         )
     try:
         return unsealed(data)

@@ -43,7 +43,7 @@ class Results:
         """Return why the campaign stopped, or None while it has rounds to go."""
         return self.end or verdict(self.state, self.hours)
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> Sequence[Candidate]:
         """Return all scored candidates, best first."""
         return ranked(self.state)
 
@@ -120,37 +120,34 @@ class Results:
 
     def _spread(self) -> Row:
         """Quantiles of each predicted property, a round at a time."""
-        import numpy as np
-
         spread: Row = {}
+        history = self.state.history()
+        rounds = np.split(history.scored, np.searchsorted(history.round[history.scored], np.arange(1, self.state.rounds)))
         for target in self.state.spec.targets:
-            by_round: dict[int, list[float]] = {}
-            for candidate in self.state.candidates:
-                by_round.setdefault(candidate.round, []).append(candidate.predictions[target.property].mean)
             spread[column(PROPERTIES[target.property])] = [
                 {
                     "round": index,
-                    "count": len(values),
-                    "quantiles": [float(q) for q in np.quantile(values, (0.1, 0.25, 0.5, 0.75, 0.9))],
+                    "count": len(rows),
+                    "quantiles": np.quantile(history.mean[target.property][rows], (0.1, 0.25, 0.5, 0.75, 0.9)).tolist(),
                 }
-                for index, values in sorted(by_round.items())
+                for index, rows in enumerate(rounds)
+                if len(rows)
             ]
         return spread
 
     def _doubts(self) -> list[Row]:
         """How far each property is to be trusted, over all scored candidates: domain, interval, surrogates that differ."""
-        import numpy as np
-
-        rows = []
+        history, rows = self.state.history(), []
+        scored = history.scored
         for target in self.state.spec.targets:
-            answers = [candidate.predictions[target.property] for candidate in self.state.candidates]
+            inside, std = history.domain[target.property][scored], history.std[target.property][scored]
             apart = self.state.disagreement.get(target.property, [])
             rows.append(
                 {
                     "property": target.property,
                     "unit": PROPERTIES[target.property].unit,
-                    "inside": float(np.mean([answer.in_domain for answer in answers])) if answers else None,
-                    "half": float(np.median([Z80 * answer.std for answer in answers])) if answers else None,
+                    "inside": float(np.mean(inside)) if len(scored) else None,
+                    "half": float(np.median(Z80 * std)) if len(scored) else None,
                     "both": len(apart),
                     "apart": float(np.median(apart)) if apart else None,
                 }
@@ -226,8 +223,7 @@ class Results:
         print("\nvalue ± half-width of its 80 % interval" + (";  ? outside what the models were trained on" if domain else ""))
 
     def _best(self, top: int) -> list[Candidate]:
-        every = self.candidates()
-        return [candidate for candidate in every if self.state.passes(candidate)][:top] or every[:top]
+        return [*self.candidates()[: min(top, len(self.state.passing()) or top)]]
 
     def _repr_html_(self) -> str:
         from campaigns.notebook import results_html

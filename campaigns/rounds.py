@@ -1,10 +1,11 @@
-"""A round as a Parquet file: one row per sample, the facts and a digest of everything in its metadata."""
+"""A round as a Parquet file: one row per sample, the facts and a digest of the whole file in its metadata."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,35 +13,12 @@ import pyarrow.parquet as pq
 from campaigns.storage import canonical, explained
 from inverse_design.errors import StateError
 from inverse_design.protocols import Row
+from inverse_design.samples import COLUMNS, SCHEMA, Samples
 from inverse_design.state import Round
 
-PREDICTION = pa.struct(
-    [
-        ("surrogate", pa.string()),
-        ("property", pa.string()),
-        ("mean", pa.float64()),
-        ("std", pa.float64()),
-        ("in_domain", pa.bool_()),
-    ]
-)
-SCHEMA = pa.schema(
-    [
-        pa.field("sample", pa.int64(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        ("psmiles", pa.string()),
-        ("canonical", pa.string()),
-        ("descriptors", pa.list_(pa.int32())),
-        ("polymer_class", pa.string()),
-        ("sa_score", pa.float64()),
-        ("similarity", pa.float64()),
-        ("nearest", pa.string()),
-        ("predictions", pa.list_(PREDICTION)),
-    ]
-)
-COLUMNS = tuple(SCHEMA.names)
+SEAL = b"file_sha256"
+"""Key in the metadata of a round of the digest of its whole file, read with zeros in the place of the digest."""
+BLANK = b"0" * 64
 
 
 def encode(record: Round) -> bytes:
@@ -55,27 +33,31 @@ def encode(record: Round) -> bytes:
             if unknown
             else f"round {record.index}: altered by its columns"
         )
-    facts = canonical(record.facts)
-    metadata = {"round": str(record.index), "facts": facts, "sha256": _digest(record.index, facts, given)}
+    canonical(given)  # refuses infinities
+    metadata = {"round": str(record.index), "facts": canonical(record.facts), SEAL: BLANK}
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True)
-    return bytes(sink.getvalue())
+    before, after = _around_seal(blank := bytes(sink.getvalue()))
+    return before + hashlib.sha256(blank).hexdigest().encode() + after
 
 
 def decode(path: Path) -> Round:
-    """Return the round of a file. Raises StateError if a single bit of it has changed meaning."""
+    """Return the round of a file. Raises StateError if a single bit of it has changed."""
     with explained(path, "read it"):
         data = path.read_bytes()
     try:
+        if sealed := SEAL in data:
+            before, after = _around_seal(data)
+            if data != before + hashlib.sha256(before + BLANK + after).hexdigest().encode() + after:
+                raise ValueError("its digest does not fit its content")
         table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
         metadata = table.schema.metadata or {}
         index, facts = int(metadata[b"round"]), metadata[b"facts"]
         if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:
             raise ValueError("its columns are not those of a round")
-        samples = table.to_pylist()
-        if index != int(path.stem) or metadata[b"sha256"] != _digest(index, facts, samples).encode():
+        if index != int(path.stem) or not (sealed or _fits_format_1(index, metadata, table)):
             raise ValueError("its digest does not fit its content")
-        return Round(index=index, facts=json.loads(facts), samples=samples)
+        return Round(index=index, facts=json.loads(facts), samples=Samples(table))
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise StateError(
@@ -84,5 +66,14 @@ def decode(path: Path) -> Round:
         ) from error
 
 
-def _digest(index: int, facts: bytes, samples: list[Row]) -> str:
-    return hashlib.sha256(canonical([index, facts.decode(), samples])).hexdigest()
+def _around_seal(data: bytes) -> tuple[bytes, bytes]:
+    """Return what is before and after the digest: in the footer, its key, type and length come right before it."""
+    place = data.rfind(SEAL) + len(SEAL) + 2
+    return data[:place], data[place + len(BLANK) :]
+
+
+def _fits_format_1(index: int, metadata: Any, table: Any) -> bool:
+    """Whether the digest of a round of format 1 holds, which was made of its rows as JSON."""
+    said: bytes = metadata[b"sha256"]
+    rows: list[Row] = table.to_pylist()
+    return said == hashlib.sha256(canonical([index, metadata[b"facts"].decode(), rows])).hexdigest().encode()

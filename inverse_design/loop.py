@@ -71,13 +71,13 @@ def one_round(state: State, decision: Decision, workers: Workers, executor: Exec
         for prompt in decision.prompts
         for _ in range(spec.acquisition.samples_per_prompt)
     ]
-    asked = [{"prompt": text, "seed": seeds.seed(spec.seed, index, 3, sample)} for sample, text in enumerate(texts)]
+    asked: list[Row] = [{"prompt": text, "seed": seeds.seed(spec.seed, index, 3, sample)} for sample, text in enumerate(texts)]
     samples = [ask | answer for ask, answer in zip(asked, stage("generate", workers.generator, asked, NO_TEXT), strict=True)]
     clock.mark("generate")
     sieved = stage("sieve", workers.sieve, [{"text": row["text"]} for row in samples], UNREACHED | {"status": "crashed"})
     samples = [judged | row for row, judged in zip(samples, sieved, strict=True)]
     clock.mark("sieve")
-    seen: set[object] = set(state.seen)
+    seen = state.seen([row["canonical"] for row in samples])
     for row in samples:
         if row["status"] == "accepted" and row["canonical"] in seen:
             row["status"] = "duplicate"

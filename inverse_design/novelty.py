@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -140,7 +140,7 @@ def table_texts(path: Path) -> list[str]:
         raise ModelError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
 
 
-def leaders(psmiles: Sequence[str], similarity: float, enough: int) -> int:
+def leaders(psmiles: Iterable[str], similarity: float, enough: int) -> int:
     """Return how many groups the units fall into, counting no further than `enough`.
 
     Leader clustering (Hartigan 1975): a unit less similar than `similarity` to every leader so far leads a group of its own.

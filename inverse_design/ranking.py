@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from inverse_design.acquisition.history import History
 from inverse_design.correction import packed, tanimoto
-from inverse_design.state import Candidate, State
+from inverse_design.state import Candidate, Candidates, State
+from inverse_design.target import Target
 
 
-def ranked(state: State) -> list[Candidate]:
+def ranked(state: State) -> Candidates:
     """Return all scored candidates, best first: passing, Pareto front, probability, then easier to make and more novel."""
-    passing = [state.passes(candidate) for candidate in state.candidates]
-    fronts = [0] * len(state.candidates)
+    history = state.history()
+    rows = history.scored
+    passing = state.passing().numbers
+    fronts = np.zeros(len(rows), dtype=np.int64)
     if any(target.direction for target in state.spec.targets):
-        rows = np.flatnonzero(passing)
-        for row, front in zip(rows, pareto_fronts(_objectives(state)[rows]), strict=True):
-            fronts[row] = front
-    order = sorted(
-        zip(state.candidates, fronts, passing, strict=True),
-        key=lambda pair: (
-            not pair[2],
-            pair[1],
-            -round(pair[0].probability, 6),
-            pair[0].sa_score,
-            pair[0].similarity,
-            pair[0].canonical,
-        ),
-    )
-    return [candidate for candidate, _, _ in order]
+        fronts[np.isin(rows, passing)] = pareto_fronts(_objectives(state.spec.targets, history, passing))
+    keys = {
+        "missing": pa.array(~np.isin(rows, passing)),
+        "front": pa.array(fronts),
+        "improbability": pa.array(-np.round(np.exp(history.log_feasibility[rows]), 6)),
+        **{name: state.column(name, rows) for name in ("sa_score", "similarity", "canonical")},
+    }
+    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
+    return Candidates(state, rows[order.to_numpy()])
 
 
 def diverse(candidates: Sequence[Candidate], count: int, similarity: float = 0.6) -> list[Candidate]:
@@ -50,15 +50,13 @@ def diverse(candidates: Sequence[Candidate], count: int, similarity: float = 0.6
     return [candidates[number] for number in sorted(chosen)]
 
 
-def _objectives(state: State) -> NDArray[np.float64]:
-    """Predicted means in the directions asked for, (n, k), larger is better; candidates that do not pass come last anyway."""
+def _objectives(targets: Sequence[Target], history: History, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Predicted means in the directions asked for, (n, k), larger is better."""
     signs = {"maximize": 1.0, "minimize": -1.0}
-    columns = [
-        [signs[target.direction] * candidate.predictions[target.property].mean for candidate in state.candidates]
-        for target in state.spec.targets
-        if target.direction is not None
-    ]
-    return np.array(columns, dtype=np.float64).T.reshape(len(state.candidates), len(columns))
+    return np.stack(
+        [signs[target.direction] * history.mean[target.property][rows] for target in targets if target.direction is not None],
+        axis=1,
+    )
 
 
 def pareto_fronts(values: NDArray[np.float64], most: int = 50) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,9 +35,9 @@ class Verdict:
         return {"met": 0, "collapse": 6}.get(self.reason, 3)
 
 
-def clusters(candidates: list[Candidate], enough: int) -> int:
+def clusters(candidates: Iterable[Candidate], enough: int) -> int:
     """Return how many groups of similar structure the candidates fall into, counting no further than `enough`."""
-    return leaders([candidate.psmiles for candidate in candidates], CLUSTER_SIMILARITY, enough)
+    return leaders((candidate.psmiles for candidate in candidates), CLUSTER_SIMILARITY, enough)
 
 
 def verdict(state: State, hours: float) -> Verdict | None:

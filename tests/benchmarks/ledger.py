@@ -25,6 +25,7 @@ from inverse_design.verdict import verdict
 from tests.campaigns.test_loop import spec
 
 ROUND = 5000
+ATOMS = ("C", "c", "O", "N", "(=O)", "F", "1", "2")
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def made_up(index: int, rng: random.Random) -> Round:
     samples = []
     for sample in range(ROUND):
         descriptors = every[rng.randrange(len(every))].tolist()
-        text = f"*c1ccc(-n2c(=O)c3cc4c(=O)n(-c5ccc(Oc6ccc(*)cc6)cc5)c(=O)c4cc3c2=O)cc1.{index}.{sample}"
+        text = f"*{''.join(rng.choices(ATOMS, k=60))}.{index}.{sample}*"  # as varied as real ones, for the size of the files
         answer = {"surrogate": "linear", "property": "Tg", "mean": rng.uniform(-50, 190), "std": 30.0, "in_domain": True}
         row = {"sample": sample, "prompt": ",".join(map(str, descriptors)), "seed": rng.getrandbits(62), "status": "accepted"}
         row |= dict.fromkeys(("text", "psmiles", "canonical"), text)

@@ -88,7 +88,7 @@ def test_the_folder_holds_the_spec_as_given_and_as_resolved(finished: Path) -> N
     assert (finished / "campaign.yaml").read_text() == SOURCE
     assert ledger_module.read_resolved(finished) == RESOLVED
     manifest = json.loads((finished / "manifest.json").read_text())
-    assert (manifest["format"], manifest["format_version"], manifest["seed"]) == ("inverse-design-campaign", 1, 7)
+    assert (manifest["format"], manifest["format_version"], manifest["seed"]) == ("inverse-design-campaign", 2, 7)
     assert set(manifest["versions"]) == {"package", "rdkit", "torch"}
     assert Ledger.open(finished).manifest["models"] == {"tiny": "abc0"}
 
@@ -207,9 +207,9 @@ def test_a_folder_without_campaign_cannot_be_opened(folder: Path) -> None:
 
 
 def test_a_newer_format_names_its_writer(finished: Path) -> None:
-    newer = {"format": "inverse-design-campaign", "format_version": 2, "versions": {"package": "9.1.0"}, "unheard": "of"}
+    newer = {"format": "inverse-design-campaign", "format_version": 3, "versions": {"package": "9.1.0"}, "unheard": "of"}
     (finished / "manifest.json").write_bytes(sealed(newer))
-    with pytest.raises(StateError, match=r"format 2, written by 9.1.0; this is .* reads format 1"):
+    with pytest.raises(StateError, match=r"format 3, written by 9.1.0; this is .* reads formats up to 2"):
         Ledger.open(finished)
 
 
