@@ -78,8 +78,8 @@ def combine(answers: Sequence[Prediction]) -> Prediction | None:
 def combine_many(mean: Vector, std: Vector, in_domain: Flags) -> Answers:
     """Combine the answers of s surrogates: calibrated precision, widened where they disagree.
 
-    Arrays (n, s), NaN where one has no answer; returns arrays (n,), NaN where nobody answers. Surrogates in their domain
-    weigh in alone when there are any. Weights are those of least variance for errors correlated by `CORRELATED` (Bates and
+    Arrays (n, s), NaN where one has no answer; returns arrays (n,), NaN where nobody answers; in domain where any surrogate
+    is. An answer out of domain counts for no more than the least precise in domain. Weights are those of least variance for errors correlated by `CORRELATED` (Bates and
     Granger, Oper. Res. Q. 20:451, 1969); one that would weigh in negatively is not heard. To the variance of the best
     single surrogate comes the weighted scatter of the means: errors of models trained on the same data are not
     independent, and agreement of two is no proof.
@@ -87,9 +87,10 @@ def combine_many(mean: Vector, std: Vector, in_domain: Flags) -> Answers:
     if not mean.shape[1]:
         return np.full(len(mean), np.nan), np.full(len(mean), np.nan), np.zeros(len(mean), dtype=bool)
     answered = ~np.isnan(mean)
-    known = answered & in_domain
-    inside: Flags = np.any(known, axis=1)
-    precision = np.where(np.where(inside[:, None], known, answered), 1 / np.where(answered, std, 1.0), 0.0)
+    inside: Flags = np.any(answered & in_domain, axis=1)
+    precision = np.where(answered, 1 / np.where(answered, std, 1.0), 0.0)
+    least = np.where(answered & in_domain, precision, np.inf).min(axis=1)
+    precision = np.where(in_domain, precision, np.minimum(precision, least[:, None]))
     none: Flags = ~np.any(precision, axis=1)
     while True:
         # The inverse of an equicorrelated matrix in closed form; the least precise answer is the first to weigh negatively.

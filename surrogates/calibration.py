@@ -31,7 +31,8 @@ class Calibration:
     knots, bias: predicted values, and what to add there, straight lines between; edges: borders between thirds of the
     predictions so corrected; inside, outside: per third, standard deviations such that mean +- Z80 std holds 80 % of the
     truths, in and out of domain, in the property's unit or, for a model with error bars of its own, in these;
-    similarity: lowest similarity to a repeat unit of the training set that counts as in domain; n: residuals behind it.
+    growth: errors go as exp(growth * (1 - similarity to the nearest repeat unit of the training set)), which the standard deviations
+    come on top of; similarity: the lowest that counts as in domain; n: residuals behind it.
     """
 
     knots: tuple[float, ...]
@@ -40,6 +41,7 @@ class Calibration:
     inside: tuple[float, ...]
     outside: tuple[float, ...]
     similarity: float = 0.0
+    growth: float = 0.0
     n: int = 0
 
     @classmethod
@@ -60,6 +62,8 @@ class Calibration:
         edges = np.quantile(corrected, [1 / 3, 2 / 3])
         third = np.digitize(corrected, edges)
         left = np.abs(true - corrected) / spread
+        growth = _growth(left, similarity)
+        left = left / np.exp(growth * (1 - similarity))
         # Where errors grow is out of domain, whether or not the model's own error bars grow with them.
         limit = _domain(np.abs(true - corrected), similarity)
         far = similarity < limit
@@ -78,6 +82,7 @@ class Calibration:
             inside=_floats(np.array(inside) / Z80),
             outside=_floats(np.array(outside) / Z80),
             similarity=limit,
+            growth=growth,
             n=len(true),
         )
 
@@ -87,7 +92,8 @@ class Calibration:
         parts = {name: tuple(float(x) for x in values[name]) for name in ("knots", "bias", "edges", "inside", "outside")}
         if [len(part) for part in parts.values()] != [max(1, len(parts["bias"])), len(parts["knots"]), 2, 3, 3]:
             raise ValueError("lists of the wrong length")
-        return cls(**parts, similarity=float(values["similarity"]), n=int(values["n"]))
+        growth = float(values.get("growth", 0.0))
+        return cls(**parts, similarity=float(values["similarity"]), growth=growth, n=int(values["n"]))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,7 +103,8 @@ class Calibration:
         corrected = mean + float(np.interp(mean, self.knots, self.bias))
         known = similarity >= self.similarity
         widths = self.inside if known else self.outside
-        return Prediction(mean=corrected, std=spread * widths[int(np.digitize(corrected, self.edges))], in_domain=known)
+        std = spread * math.exp(self.growth * (1 - similarity)) * widths[int(np.digitize(corrected, self.edges))]
+        return Prediction(mean=corrected, std=std, in_domain=known)
 
 
 def quantile80(errors: _Floats) -> float:
@@ -122,6 +129,15 @@ def tail_bias(predicted: _Floats, residuals: _Floats) -> tuple[_Floats, _Floats]
         if left_out < best:
             best, bias = left_out, solved @ residuals
     return knots, bias
+
+
+def _growth(errors: _Floats, similarity: _Floats) -> float:
+    """Return how fast absolute errors (n,) grow with the distance to the training set: the likeliest rate for Laplace
+    errors, a priori of the order of 1."""
+    rates = np.arange(0, 4.25, 0.25)
+    far = 1 - similarity
+    fits = [-rate * far.sum() - len(far) * np.log(np.mean(errors * np.exp(-rate * far))) - rate**2 / 2 for rate in rates]
+    return float(rates[int(np.argmax(fits))])
 
 
 def _domain(errors: _Floats, similarity: _Floats) -> float:

@@ -63,9 +63,11 @@ def test_disagreement_widens_the_error() -> None:
     assert near.std < far.std
 
 
-def test_a_surrogate_out_of_its_domain_is_not_heard_beside_one_in_it() -> None:
-    answer = combine([Prediction(mean=100, std=10, in_domain=True), Prediction(mean=300, std=1, in_domain=False)])
-    assert answer == Prediction(mean=100, std=10, in_domain=True)
+def test_a_surrogate_out_of_its_domain_counts_for_no_more_than_the_least_precise_in_it() -> None:
+    sure = combine([Prediction(mean=100, std=10, in_domain=True), Prediction(mean=300, std=1, in_domain=False)])
+    assert sure == Prediction(mean=200, std=math.sqrt(10**2 + 100**2), in_domain=True)
+    unsure = combine([Prediction(mean=100, std=10, in_domain=True), Prediction(mean=300, std=30, in_domain=False)])
+    assert unsure == Prediction(mean=100, std=10, in_domain=True)
     assert combine([]) is None
 
 
