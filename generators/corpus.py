@@ -18,7 +18,7 @@ from inverse_design.split import key
 
 # How often a source is drawn for training, relative to its size (known polymers are what matters).
 DRAWS = {"known": 10.0, "md_set": 1.0, "hypothetical": 1.0, "smipoly_enumerated": 0.3, "polyimide_enumerated": 0.3}
-MAX_HEAVY = 70
+MAX_HEAVY = 120
 
 
 def rows(source: str, text: str) -> list[dict[str, object]]:

@@ -21,7 +21,7 @@ from inverse_design.text2text.training import Pairs, Schedule, by_length, load_p
 from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenizer
 
 PAIRS = 1000
-LONGEST = 40
+LONGEST = 60
 DRAFTS = 16
 STRAY = 0.15  # how far a draft may stray from its prompt, in standard deviations of each descriptor among known polymers
 SHIPPED = Schedule(steps=4500, tokens=2200, decay=0.5)
