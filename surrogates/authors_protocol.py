@@ -19,9 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.split import key
-from surrogates.evaluation import Errors
+from surrogates.evaluation import Errors, balanced_accuracy
 from surrogates.graph_convolution import PolyScreenNetwork
-from surrogates.polync import HEAT_CLASSES
 from surrogates.polyscreen import forward
 from surrogates.train_polyscreen import ALL, DENSE, TUNE, WIDTH, Floats, Rows, Say, Schedule, Table, fit, standard
 
@@ -126,9 +125,3 @@ def _split(table: Table, own: int, starts: Sequence[Start], mean: float, scale: 
         outputs.append(forward(network, table.canonical_graphs(test)))
     said = mean + scale * np.mean(outputs, axis=0)
     return asdict(Errors.of(said, table.tg[test])) | {"balanced": balanced_accuracy(said, table.tg[test])}
-
-
-def balanced_accuracy(said: Floats, true: Floats) -> float:
-    """Return the share of units (n,) whose predicted Tg falls in the class of the measured one, averaged over the classes."""
-    ours, theirs = (np.digitize(values, sorted(HEAT_CLASSES)) for values in (said, true))
-    return float(np.mean([np.mean(ours[theirs == one] == one) for one in np.unique(theirs)]))

@@ -20,7 +20,7 @@ from surrogates.baseline import baseline, features
 from surrogates.calibration import Z80, Calibration
 from surrogates.neighbours import Neighbours, fingerprints
 from surrogates.observations import CALIBRATION, TEST, TRAIN, Observations, Unit, columns, read_observations
-from surrogates.polync import PolyNC
+from surrogates.polync import HEAT_CLASSES, PolyNC
 
 WORTH_OFFERING = 0.5
 """R2 on units never trained on from which a property is answered by default."""
@@ -100,6 +100,12 @@ def reliability(said: Floats, came_true: NDArray[np.bool_]) -> tuple[list[tuple[
         if np.any(place == i)
     ]
     return bins, sum(count * abs(chance - share) for chance, share, count in bins) / len(said)
+
+
+def balanced_accuracy(said: Floats, true: Floats) -> float:
+    """Return the share of units (n,) whose predicted Tg falls in the class of the measured one, averaged over the classes."""
+    ours, theirs = (np.digitize(values, sorted(HEAT_CLASSES)) for values in (said, true))
+    return float(np.mean([np.mean(ours[theirs == one] == one) for one in np.unique(theirs)]))
 
 
 class HeldOut:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from surrogates.authors_protocol import balanced_accuracy
+from surrogates.evaluation import balanced_accuracy
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.train_polyscreen import Schedule, Table, fit, read_table
 
