@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ DRAWS = {"known": 10.0, "md_set": 1.0, "hypothetical": 1.0, "smipoly_enumerated"
 MAX_HEAVY = 120
 
 
-def rows(source: str, text: str) -> list[dict[str, object]]:
+def rows(source: str, text: str) -> list[dict[str, Any]]:
     """Return the training rows of one repeat unit: its SMILES rooted at each `*` (one of them unless known)."""
     unit = parse(text)
     if not isinstance(unit, RepeatUnit) or unit.mol.GetNumHeavyAtoms() > MAX_HEAVY:
@@ -37,7 +38,7 @@ def rows(source: str, text: str) -> list[dict[str, object]]:
     return [{"source": source, "key": key(name), "prompt": prompt, "target": t, "share": 1 / len(texts)} for t in texts]
 
 
-def _rows(batch: list[tuple[str, str]]) -> list[dict[str, object]]:
+def _rows(batch: list[tuple[str, str]]) -> list[dict[str, Any]]:
     return [row for source, text in batch for row in rows(source, text)]
 
 
