@@ -113,14 +113,20 @@ def _evaluate_surrogates(
     figures: dict[str, Any] = {}
     for name, one in models.items() if model != "consensus" else ():
         with _page(name, output, say) as out:
+            out(f"asked by default: {', '.join(one.properties)}")
+            out("")
             figures[name] = evaluate_surrogate(name, one, held, judged[name], out)
             if name == "polyscreen":
                 out("")
                 figures[name] |= evaluate_polyscreen(data, folders[name], out, work)
     if len(models) > 1:
-        judged["consensus"] = held.judge(list(told.values()))
+        offered = {
+            name: {property: own for property, own in told[name].items() if property in one.properties}
+            for name, one in models.items()
+        }
+        judged["consensus"] = held.judge(list(offered.values()))
         with _page("consensus", output, say) as out:
-            figures["consensus"] = evaluate_consensus(held, told, out)
+            figures["consensus"] = evaluate_consensus(held, offered, out)
             out("")
             figures["consensus"]["properties"] = print_table(held, judged["consensus"], out)
             out("")

@@ -147,9 +147,9 @@ class HeldOut:
         return np.array([item.constant + sum(weight * value[term][text] for term, weight in terms.items()) for text in texts])
 
     def ask(self, model: Surrogate, part: int = TEST) -> Answers:
-        """Return the valid answers of a surrogate for each property it offers, where a value is known."""
+        """Return the valid answers of a surrogate for each property it can be asked for, offered or not, where a value is known."""
         found = {}
-        for name in model.properties:
+        for name in model.calibrations if isinstance(model, PolyNC) else model.properties:
             texts = self.measured(name, part)
             answers = model.predict(texts, [name])
             found[name] = {text: one[name] for text, one in zip(texts, answers, strict=True) if one[name] is not None}
