@@ -1,5 +1,6 @@
 """Teaching the bundled generator property values: what is shown, and that the result is a model like any other."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ LABELLED: list[Labelled] = [
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("taught")
-    condition_polytao(lambda: LABELLED, BUNDLED, work, CONDITIONED.lasting(1), 1, lambda line: None)
+    condition_polytao(lambda: LABELLED, BUNDLED, work, replace(CONDITIONED, steps=1, tokens=120), 1, lambda line: None)
     return work
 
 
