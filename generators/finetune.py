@@ -23,7 +23,7 @@ from torch import Tensor
 
 from inverse_design.errors import ModelError, SpecError, StateError
 from inverse_design.polymer import RepeatUnit, parse
-from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
+from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint, load_model
 from inverse_design.text2text.sampling import Sampling
 from inverse_design.text2text.t5 import T5
 from inverse_design.text2text.training import Pairs, by_length, train
@@ -80,13 +80,13 @@ def finetune_polytao(
     Raises SpecError for a table that cannot be learned from, StateError where `work` belongs to another run.
     """
     torch.set_num_threads(threads)
-    checkpoint, rows = load_checkpoint(start), read_pairs(table)
-    groups = tokenised(checkpoint, rows, table)
+    rows = read_pairs(table)
+    groups = tokenised(load_checkpoint(start), rows, table)
     recipe = FineTuning(steps=epochs * math.ceil(len(rows) / BATCH), rate=rate, save_every=SAVE_EVERY)
     digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in (table, start / "config.json")}
     _claim(work, {**asdict(recipe), **digests, "rows": len(rows)})
     say(f"{len(rows)} rows, {recipe.steps} steps of {BATCH}")
-    train(checkpoint.model.requires_grad_(True), groups, recipe, work, say)
+    train(load_model(start).requires_grad_(True), groups, recipe, work, say)
     return _export(start, work, f"Fine-tuned on {len(rows)} rows of {table.name} for {epochs} epochs, peak step size {rate:g}.")
 
 

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from inverse_design.descriptors import NAMES, realised
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.seeds import seed
 from inverse_design.sieve import clean
-from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
-from inverse_design.text2text.sampling import Sampling, sample
+from inverse_design.text2text.checkpoint import Backend, Checkpoint, load_checkpoint
+from inverse_design.text2text.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +31,13 @@ class PolyTAO:
     tolerances: tuple[float, ...] | None = None
 
     @classmethod
-    def load(cls, folder: Path, sampling: Sampling | None = None) -> PolyTAO:
+    def load(cls, folder: Path, sampling: Sampling | None = None, backend: Backend = "torch", device: str = "cpu") -> PolyTAO:
         """Read a checkpoint folder; ModelError where it is missing or corrupt.
 
         `drafts`, `tolerances` and a shorter `max_new_tokens` are read from its config.json; published checkpoints have none of
         them, and decode as their authors do.
         """
-        checkpoint, sampling = load_checkpoint(folder), sampling or Sampling()
+        checkpoint, sampling = load_checkpoint(folder, backend, device), sampling or Sampling()
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         longest = min(sampling.max_new_tokens, int(settings.get("max_new_tokens", sampling.max_new_tokens)))
         return cls(
@@ -51,15 +48,15 @@ class PolyTAO:
         )
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
-        """Return one text per seed for each prompt; a text depends on its prompt and its seed alone."""
+        """Return one text per seed for each prompt; with torch, a text depends on its prompt and its seed alone."""
         encoded = self.checkpoint.encode(prompts)
         owner = [row for row, own in enumerate(seeds) for _ in own]
         each = [seed for own in seeds for seed in own]
         misses = [math.inf] * len(each)
         texts, again, drawn = [""] * len(each), list(range(len(each))), 0
         while again and drawn < self.drafts:
-            # As many drafts at once as there were before: few long texts would be drawn one by one else.
-            wave = range(drawn, min(2 * drawn or 1, self.drafts))
+            # As many texts at once as at first: a batch of few takes nearly as long as one of many.
+            wave = range(drawn, min(drawn + len(each) // len(again), self.drafts))
             asked = [(row, draft) for row in again for draft in wave]
             fresh = [seed(each[row], draft) if draft else each[row] for row, draft in asked]
             left = set(again)
@@ -89,17 +86,9 @@ class PolyTAO:
         return math.sqrt(sum(stray**2 for stray in strays) / len(NAMES))
 
     def _draw(self, encoded: list[list[int]], owner: list[int], seeds: list[int]) -> list[str]:
-        """Return one text per entry of `owner`, a row of `encoded`; rows that own nothing are left out of the batch."""
+        """Return one text per entry of `owner` (ascending), a row of `encoded`; rows that own nothing are left out of the batch."""
         rows = sorted(set(owner))
         place = {row: index for index, row in enumerate(rows)}
-        source, mask = pad([encoded[row] for row in rows], self.checkpoint.config.pad_token_id)
-        ids = sample(self.checkpoint.model, source, mask, [place[row] for row in owner], seeds, self.sampling)
+        asked = [encoded[row] for row in rows]
+        ids = self.checkpoint.writer.sample(asked, [place[row] for row in owner], seeds, self.sampling)
         return [clean(self.checkpoint.decode(row)) for row in ids]
-
-
-def pad(ids: list[list[int]], filler: int) -> tuple[Tensor, Tensor]:
-    """Return (n, longest) token ids and their mask, True where a token counts."""
-    longest = max(map(len, ids))
-    source = torch.tensor([row + [filler] * (longest - len(row)) for row in ids])
-    mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in ids])
-    return source, mask

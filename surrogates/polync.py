@@ -24,8 +24,8 @@ from inverse_design.errors import ModelError
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.properties import PROPERTIES, Property
 from inverse_design.protocols import Prediction
-from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
-from inverse_design.text2text.sampling import Sampling, sample
+from inverse_design.text2text.checkpoint import Backend, Checkpoint, load_checkpoint
+from inverse_design.text2text.sampling import Sampling
 from surrogates.calibration import Calibration
 from surrogates.neighbours import Neighbours, fingerprints
 
@@ -100,14 +100,15 @@ class PolyNC:
         self.neighbours = neighbours
         self.count = count
         self.one_token = one_token
+        self._answers: dict[str, tuple[Tensor, Tensor]] = {}
 
     @classmethod
-    def load(cls, folder: Path, count: int = SPELLINGS) -> Self:
+    def load(cls, folder: Path, count: int = SPELLINGS, backend: Backend = "torch", device: str = "cpu") -> Self:
         """Read a model folder; without `calibration.json` it is taken for the authors' checkpoint. Raises ModelError.
 
         count: spellings of each repeat unit to average over.
         """
-        checkpoint = load_checkpoint(folder)
+        checkpoint = load_checkpoint(folder, backend, device)
         path = folder / "calibration.json"
         if not path.exists():
             return cls(
@@ -175,45 +176,43 @@ class PolyNC:
     def ask(self, questions: Sequence[str]) -> list[str]:
         """Return the raw greedy answer to each question."""
         answers = [""] * len(questions)
-        for rows, source, mask in self._batches(questions):
-            written = sample(self.checkpoint.model, source, mask, list(range(len(rows))), [0] * len(rows), _GREEDY)
+        for rows, prompts in self._batches(questions):
+            written = self.checkpoint.writer.sample(prompts, range(len(rows)), [0] * len(rows), _GREEDY)
             for row, tokens in zip(rows, written, strict=True):
                 answers[row] = self.checkpoint.decode(tokens)
         return answers
 
     def expect(self, questions: Sequence[str], item: Property) -> list[float | None]:
         """Return the mean over the answers of one token in the property's physical range, None where most chances lie elsewhere."""
-        model, decode = self.checkpoint.model, self.checkpoint.decode
-        read = {
-            token: value for token in range(model.config.vocab_size) if (value := read_answer(decode([token]), item)) is not None
-        }
-        tokens, values = torch.tensor(list(read), dtype=torch.long), torch.tensor(list(read.values()))
+        tokens, values = self._readable(item)
         means: list[float | None] = [None] * len(questions)
-        if not read:
+        if not len(tokens):
             return means
-        for rows, source, mask in self._batches(questions):
-            begin = torch.full((len(rows), 1), model.config.decoder_start_token_id)
-            with torch.inference_mode():
-                chance = model(source, begin, mask)[:, 0].softmax(-1)[:, tokens]  # (rows, answers)
+        for rows, prompts in self._batches(questions):
+            chance = self.checkpoint.writer.first(prompts).softmax(-1)[:, tokens]  # (rows, answers)
             valid = chance.sum(-1)
             for row, mean, share in zip(rows, (chance @ values / valid).tolist(), valid.tolist(), strict=True):
                 means[row] = mean if share >= 0.5 else None
         return means
+
+    def _readable(self, item: Property) -> tuple[Tensor, Tensor]:
+        """Return the tokens (n,) that are an answer of their own in the property's range, and the numbers they write."""
+        if item.name not in self._answers:
+            checkpoint = self.checkpoint
+            every = {token: read_answer(checkpoint.decode([token]), item) for token in range(checkpoint.config.vocab_size)}
+            read = {token: value for token, value in every.items() if value is not None}
+            self._answers[item.name] = torch.tensor(list(read), dtype=torch.long), torch.tensor(list(read.values()))
+        return self._answers[item.name]
 
     def _spelled(self, psmiles: Sequence[str]) -> list[list[str]]:
         """Return the spellings of each repeat unit, none for what is none."""
         units = [parse(text) for text in psmiles]
         return [spellings(unit, self.count) if isinstance(unit, RepeatUnit) else [] for unit in units]
 
-    def _batches(self, questions: Sequence[str]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-        """Yield (rows, source (B, S), mask (B, S)), shortest first, so that little is padded."""
+    def _batches(self, questions: Sequence[str]) -> Iterator[tuple[list[int], list[list[int]]]]:
+        """Yield rows and their token ids, shortest first, so that little is padded."""
         ids = self.checkpoint.encode(questions)
         order = sorted(range(len(ids)), key=lambda row: (len(ids[row]), row))
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            source = torch.zeros((len(rows), len(ids[rows[-1]])), dtype=torch.long)
-            mask = torch.zeros(source.shape, dtype=torch.bool)
-            for place, row in enumerate(rows):
-                source[place, : len(ids[row])] = torch.tensor(ids[row])
-                mask[place, : len(ids[row])] = True
-            yield rows, source, mask
+            yield rows, [ids[row] for row in rows]

@@ -1,6 +1,6 @@
 """A T5 checkpoint folder: `config.json`, `model.safetensors` and a tokenizer, bundled or published.
 
-Nothing is unpickled and no code of a checkpoint is run. Tensors are kept in single precision.
+Nothing is unpickled and no code of a checkpoint is run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -17,8 +17,11 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from inverse_design.errors import ModelError
+from inverse_design.text2text.inference import Frozen
+from inverse_design.text2text.sampling import TorchWriter, Writer
 from inverse_design.text2text.t5 import T5, T5Config
 
+Backend = Literal["torch", "torch-bf16", "ctranslate2"]
 PICKLED: Final = "pytorch_model.bin"
 
 # As the authors of PolyTAO and PolyNC load theirs.
@@ -32,23 +35,41 @@ class Checkpoint:
     encode: texts -> token ids ending in `</s>`, not padded; decode: token ids -> raw text, special tokens included.
     """
 
-    model: T5
+    writer: Writer
     encode: Callable[[Sequence[str]], list[list[int]]]
     decode: Callable[[Sequence[int]], str]
     config: T5Config
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read the T5 checkpoint in `folder`; raises ModelError, naming the file, where one is missing or not what it should be."""
-    config = _config(folder)
+def load_checkpoint(folder: Path, backend: Backend = "torch", device: str = "cpu") -> Checkpoint:
+    """Read the T5 checkpoint in `folder`; raises ModelError, naming the file, where one is missing or not what it should be.
+
+    backend: `torch` in single precision, `torch-bf16`, or `ctranslate2` with eight bits; device: as torch names it.
+    """
+    config = load_config(folder)
     encode, decode, size = _tokenizer(folder)
     if size > config.vocab_size:
         found = f"the tokenizer has {size} tokens, config.json has vocab_size {config.vocab_size}"
         raise ModelError(f"{folder}: {found}; use the tokenizer of this model")
-    return Checkpoint(model=_model(folder, config), encode=encode, decode=decode, config=config)
+    writer = _writer(load_model(folder), backend, device)
+    return Checkpoint(writer=writer, encode=encode, decode=decode, config=config)
 
 
-def _config(folder: Path) -> T5Config:
+def _writer(model: T5, backend: Backend, device: str) -> Writer:
+    if backend == "ctranslate2":
+        from inverse_design.text2text.ctranslate import TranslatorWriter  # an optional extra
+
+        return TranslatorWriter.of(model, device)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device {device}: torch sees no such device here; choose device cpu")
+    half = backend == "torch-bf16"
+    if half and device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise ModelError("backend torch-bf16: this processor does not compute with bf16; choose torch or ctranslate2")
+    return TorchWriter(network=Frozen(model.to(device), torch.bfloat16 if half else torch.float32))
+
+
+def load_config(folder: Path) -> T5Config:
+    """Read the config.json of a T5; raises ModelError."""
     path = folder / "config.json"
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -93,8 +114,9 @@ def superfluous(config: T5Config) -> frozenset[str]:
     return frozenset({"encoder.embed_tokens.weight", "decoder.embed_tokens.weight", unused} | tied)
 
 
-def _model(folder: Path, config: T5Config) -> T5:
-    path = folder / "model.safetensors"
+def load_model(folder: Path) -> T5:
+    """Read the network alone, as training needs it; raises ModelError."""
+    config, path = load_config(folder), folder / "model.safetensors"
     if (folder / PICKLED).exists() and not path.exists():
         hint = f"inverse-design models convert t5 {folder}"
         raise ModelError(f"{path}: no such file; {PICKLED} is not read because that can run code: convert it once with {hint}")

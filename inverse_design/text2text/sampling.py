@@ -1,18 +1,23 @@
 """Decoding: sampled or greedy text from a T5, with one random stream per sample.
 
-The encoder and the keys and values of cross-attention are computed once a prompt and shared by its samples;
-finished rows leave the batch. A sample is a function of its prompt and its own seed.
+A sample is a function of its prompt and its own seed. Finished rows leave the batch, several at a time, since that copies the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from inverse_design.text2text.t5 import T5, padding_bias
+from inverse_design.errors import ModelError
+from inverse_design.text2text.inference import Decoding, Frozen, Ids
+
+SHARE: Final = 1 / 8
+"""Of the rows of a batch that must be finished before they leave it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,63 +30,75 @@ class Sampling:
     max_new_tokens: int = 299  # their max_length of 300 counts the start token
 
 
-@torch.inference_mode()
-def sample(model: T5, source: Tensor, mask: Tensor, owner: list[int], seeds: list[int], how: Sampling) -> list[list[int]]:
-    """Return the token ids of one sample per entry of `owner`, without the end token.
+class Writer(Protocol):
+    """A network that writes token ids."""
 
-    source: (B, S) ids; mask: (B, S) True where a token counts; owner: prompt row of each sample; seeds: one per sample.
-    """
-    memory = model.encode(source, mask)
-    rows = torch.tensor(owner)
-    padding = padding_bias(mask, memory.dtype)[rows]
-    crosses = []
-    for block in model.decoder.block:
-        attention = block.layer[1].EncDecAttention
-        crosses.append((attention.split(attention.k(memory)), attention.split(attention.v(memory))))
-    longest = how.max_new_tokens
-    chances = _uniforms(seeds, longest) if how.top_k != 1 else None
-    config = model.config
-    own: list[tuple[Tensor, Tensor] | None] = [None] * len(model.decoder.block)
-    alive = list(range(len(owner)))
-    texts: list[list[int]] = [[] for _ in owner]
-    token = torch.full((len(owner), 1), config.decoder_start_token_id)
-    for position in range(longest):
-        x = model.shared(token)  # (N, 1, d_model)
-        bias = model.decoder.position_bias(1, position + 1, offset=position)
-        for index, block in enumerate(model.decoder.block):
-            layer, cross = block.layer[0], block.layer[1]
-            attention = layer.SelfAttention
-            normed = layer.layer_norm(x)
-            q, k, v = (attention.split(part(normed)) for part in (attention.q, attention.k, attention.v))
-            before = own[index]
-            if before is not None:
-                k, v = torch.cat([before[0], k], dim=2), torch.cat([before[1], v], dim=2)
-            own[index] = (k, v)
-            x = x + attention.attend(q, k, v, bias)
-            attention = cross.EncDecAttention
-            q = attention.split(attention.q(cross.layer_norm(x)))
-            keys, values = crosses[index]
-            x = x + attention.attend(q, keys[rows], values[rows], padding)
-            x = block.layer[2](x)
-        logits = model.logits(x)[:, 0]  # (N, vocabulary)
-        chosen = logits.argmax(-1) if chances is None else _draw(logits, chances[alive, position], how)
-        stay = []
-        for row, (who, choice) in enumerate(zip(alive, chosen.tolist(), strict=True)):
-            if choice != config.eos_token_id:
-                texts[who].append(choice)
-                stay.append(row)
-        if not stay:
-            break
-        token = chosen[:, None]
-        if len(stay) < len(alive):
-            keep = torch.tensor(stay)
-            alive = [alive[row] for row in stay]
-            token, rows, padding = token[keep], rows[keep], padding[keep]
-            own = [None if pair is None else (pair[0][keep], pair[1][keep]) for pair in own]
-    return texts
+    def sample(self, prompts: Ids, owner: Sequence[int], seeds: Sequence[int], how: Sampling) -> list[list[int]]:
+        """Return the token ids of one text per entry of `owner`, without the end token.
+
+        prompts: their token ids; owner: which prompt each text answers, ascending; seeds: one per text.
+        """
+        ...
+
+    def first(self, prompts: Ids) -> Tensor:
+        """Return the logits (n, vocabulary) of the first token of the answer to each prompt."""
+        ...
 
 
-def _uniforms(seeds: list[int], count: int) -> Tensor:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchWriter:
+    """Our own decoding: a text is a function of its prompt and its own seed."""
+
+    network: Frozen
+
+    def sample(self, prompts: Ids, owner: Sequence[int], seeds: Sequence[int], how: Sampling) -> list[list[int]]:
+        """As `Writer.sample`; what does not fit the device's memory at once is written in halves, which changes no text."""
+        try:
+            return self._sample(prompts, owner, seeds, how)
+        except torch.OutOfMemoryError as error:
+            if len(owner) == 1:
+                raise ModelError(f"{self.network.device}: no room for a single text ({error}); choose device cpu") from error
+        half = len(owner) // 2
+        texts = []
+        for rows in (range(half), range(half, len(owner))):
+            mine = sorted({owner[row] for row in rows})
+            place = {prompt: index for index, prompt in enumerate(mine)}
+            asked = [prompts[prompt] for prompt in mine]
+            texts += self.sample(asked, [place[owner[row]] for row in rows], [seeds[row] for row in rows], how)
+        return texts
+
+    @torch.inference_mode()
+    def first(self, prompts: Ids) -> Tensor:
+        """As `Writer.first`."""
+        begin = torch.full((len(prompts),), self.network.config.decoder_start_token_id, device=self.network.device)
+        return Decoding(self.network, prompts, range(len(prompts)), 1).step(begin).cpu()
+
+    @torch.inference_mode()
+    def _sample(self, prompts: Ids, owner: Sequence[int], seeds: Sequence[int], how: Sampling) -> list[list[int]]:
+        network, longest = self.network, how.max_new_tokens
+        writing = Decoding(network, prompts, owner, longest)
+        chances = _uniforms(seeds, longest).to(network.device) if how.top_k != 1 else None
+        texts: list[list[int]] = [[] for _ in owner]
+        rows, done = list(range(len(owner))), set[int]()  # which text each row writes, and which are finished
+        token = torch.full((len(rows),), network.config.decoder_start_token_id, device=network.device)
+        for position in range(longest):
+            logits = writing.step(token)
+            token = logits.argmax(-1) if chances is None else _draw(logits, chances[rows, position], how)
+            for row, choice in zip(rows, token.tolist(), strict=True):
+                if choice == network.config.eos_token_id:
+                    done.add(row)
+                elif row not in done:
+                    texts[row].append(choice)
+            if len(done) >= SHARE * len(rows):
+                left = [place for place, row in enumerate(rows) if row not in done]
+                if not left:
+                    break
+                writing.keep(left)
+                token, rows, done = token[left], [rows[place] for place in left], set()
+        return texts
+
+
+def _uniforms(seeds: Sequence[int], count: int) -> Tensor:
     """Return (len(seeds), count) numbers in [0, 1), each row from its own stream."""
     return torch.from_numpy(np.stack([np.random.Generator(np.random.Philox(key=seed)).random(count) for seed in seeds]))
 
@@ -94,8 +111,8 @@ def _draw(logits: Tensor, chance: Tensor, how: Sampling) -> Tensor:
 
 def _likely(logits: Tensor, how: Sampling) -> tuple[Tensor, Tensor]:
     """Return the top-k tokens of each row, most likely first, and their probabilities, zero beyond top p."""
-    values, tokens = (logits.double() / how.temperature).topk(min(how.top_k, logits.shape[-1]), dim=-1)
-    probability = values.softmax(-1)
+    values, tokens = logits.topk(min(how.top_k, logits.shape[-1]), dim=-1)
+    probability = (values.double() / how.temperature).softmax(-1)
     before = probability.cumsum(-1) - probability
     return tokens, probability.masked_fill(before >= how.top_p, 0.0)
 

@@ -148,29 +148,32 @@ class Stack(nn.Module):
         self.decoder = decoder
         self.config = config
 
-    def position_bias(self, queries: int, keys: int, *, offset: int = 0) -> Tensor:
-        """Additive attention bias (1, H, queries, keys) for queries at `offset`, causal in the decoder."""
-        table = self.block[0].layer[0].SelfAttention.relative_attention_bias
-        device = table.weight.device
-        query = torch.arange(offset, offset + queries, device=device)[:, None]
-        distance = torch.arange(keys, device=device)[None, :] - query
-        bias: Tensor = table(self._bucket(distance)).permute(2, 0, 1)[None]
-        if self.decoder:
-            bias = bias.masked_fill(distance > 0, torch.finfo(bias.dtype).min)
-        return bias
+    def position_bias(self, queries: int, keys: int) -> Tensor:
+        """Additive attention bias (1, H, queries, keys), causal in the decoder."""
+        table = self.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+        return position_bias(table, self.config, queries, keys, causal=self.decoder)
 
-    def _bucket(self, distance: Tensor) -> Tensor:
-        """Bucket of key position - query position: exact when near, logarithmic when far (T5, section 2.1)."""
-        buckets = self.config.relative_attention_num_buckets
-        if self.decoder:
-            side, distance = torch.zeros_like(distance), (-distance).clamp(min=0)
-        else:
-            buckets //= 2
-            side, distance = (distance > 0).long() * buckets, distance.abs()
-        exact = buckets // 2
-        scale = (buckets - exact) / math.log(self.config.relative_attention_max_distance / exact)
-        far = exact + (torch.log(distance.clamp(min=1).float() / exact) * scale).long()
-        return side + torch.where(distance < exact, distance, far.clamp(max=buckets - 1))
+
+def position_bias(table: Tensor, config: T5Config, queries: int, keys: int, *, causal: bool, offset: int = 0) -> Tensor:
+    """Return the additive attention bias (1, H, queries, keys) of queries at `offset`, from a table (buckets, H)."""
+    query = torch.arange(offset, offset + queries, device=table.device)[:, None]
+    distance = torch.arange(keys, device=table.device)[None, :] - query
+    bias = table[_bucket(config, distance, causal=causal)].permute(2, 0, 1)[None]
+    return bias.masked_fill(distance > 0, torch.finfo(bias.dtype).min) if causal else bias
+
+
+def _bucket(config: T5Config, distance: Tensor, *, causal: bool) -> Tensor:
+    """Bucket of key position - query position: exact when near, logarithmic when far (T5, section 2.1)."""
+    buckets = config.relative_attention_num_buckets
+    if causal:
+        side, distance = torch.zeros_like(distance), (-distance).clamp(min=0)
+    else:
+        buckets //= 2
+        side, distance = (distance > 0).long() * buckets, distance.abs()
+    exact = buckets // 2
+    scale = (buckets - exact) / math.log(config.relative_attention_max_distance / exact)
+    far = exact + (torch.log(distance.clamp(min=1).float() / exact) * scale).long()
+    return side + torch.where(distance < exact, distance, far.clamp(max=buckets - 1))
 
 
 class T5(nn.Module):

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration, get_cosine_s
 from generators.finetune import FineTuning, finetune_polytao, read_pairs, tokenised
 from generators.polytao import PolyTAO
 from inverse_design.errors import SpecError, StateError
-from inverse_design.text2text.checkpoint import load_checkpoint
+from inverse_design.text2text.checkpoint import load_checkpoint, load_model
 from inverse_design.text2text.sampling import Sampling
 from inverse_design.text2text.training import train
 from tests.published import FINETUNED, checkpoint
@@ -39,7 +39,8 @@ def table(tmp_path: Path) -> Path:
 def test_a_few_steps_are_those_of_transformers(start: Path, table: Path, tmp_path: Path) -> None:
     recipe = FineTuning(steps=4, rate=1e-3, warmup=0.25)
     ours = load_checkpoint(start)
-    train(ours.model.requires_grad_(True), tokenised(ours, read_pairs(table), table), recipe, tmp_path, print)
+    trained = load_model(start).requires_grad_(True)
+    train(trained, tokenised(ours, read_pairs(table), table), recipe, tmp_path, print)
     # As the authors do: `<s>` before both texts, one padded batch, loss over what is no padding.
     tokenizer = AutoTokenizer.from_pretrained(start, bos_token="<s>", pad_token="[PAD]", padding_side="right")
     model = T5ForConditionalGeneration.from_pretrained(start).eval()  # without dropout
@@ -56,7 +57,7 @@ def test_a_few_steps_are_those_of_transformers(start: Path, table: Path, tmp_pat
         optimiser.zero_grad()
     theirs = model.state_dict()
     before = load_file(start / "model.safetensors")
-    for name, tensor in ours.model.state_dict().items():
+    for name, tensor in trained.state_dict().items():
         assert torch.allclose(tensor, theirs[name], atol=2e-5), name
     assert not torch.allclose(before["shared.weight"], theirs["shared.weight"], atol=2e-5)
 

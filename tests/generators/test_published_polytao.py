@@ -14,7 +14,9 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration, TemperatureL
 from generators.polytao import PolyTAO
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.sieve import clean
-from inverse_design.text2text.sampling import Sampling, sample
+from inverse_design.text2text.checkpoint import load_model
+from inverse_design.text2text.inference import padded
+from inverse_design.text2text.sampling import Sampling
 from tests.published import FINETUNED, PRETRAINED, checkpoint
 
 PROMPTS = [
@@ -57,12 +59,13 @@ def test_a_padded_batch_is_the_authors_batch(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder, pad_token="[PAD]", padding_side="right")
     assert (tokenizer.pad_token_id, T5ForConditionalGeneration.from_pretrained(folder).config.pad_token_id) == (32101, 0)
     batch = tokenizer(PROMPTS, padding=True, return_tensors="pt")
-    model, greedy = PolyTAO.load(folder).checkpoint.model, Sampling(top_k=1, max_new_tokens=20)
+    ours, greedy = PolyTAO.load(folder).checkpoint, Sampling(top_k=1, max_new_tokens=20)
+    source, mask = padded(ours.encode(PROMPTS), ours.config.pad_token_id)
+    assert torch.equal(mask, batch.attention_mask.bool())
+    assert torch.equal(source[mask], batch.input_ids[mask])
     everyone = list(range(len(PROMPTS)))
-    padded = sample(model, batch.input_ids, batch.attention_mask.bool(), everyone, everyone, greedy)
-    for prompt, ids in zip(PROMPTS, padded, strict=True):
-        alone = torch.tensor(PolyTAO.load(folder).checkpoint.encode([prompt]))
-        assert sample(model, alone, torch.ones_like(alone, dtype=torch.bool), [0], [0], greedy) == [ids]
+    for prompt, ids in zip(PROMPTS, ours.writer.sample(ours.encode(PROMPTS), everyone, everyone, greedy), strict=True):
+        assert ours.writer.sample(ours.encode([prompt]), [0], [0], greedy) == [ids]
 
 
 def test_a_token_is_drawn_with_the_authors_chances(folder: Path) -> None:
@@ -70,14 +73,12 @@ def test_a_token_is_drawn_with_the_authors_chances(folder: Path) -> None:
     ours = PolyTAO.load(folder, Sampling(max_new_tokens=1))
     ids = torch.tensor(ours.checkpoint.encode(PROMPTS[:1]))
     with torch.inference_mode():
-        scores = ours.checkpoint.model(ids, torch.zeros((1, 1), dtype=torch.long))[:, 0]
+        scores = load_model(folder)(ids, torch.zeros((1, 1), dtype=torch.long))[:, 0]
         for warper in (TemperatureLogitsWarper(1.0), TopKLogitsWarper(100), TopPLogitsWarper(0.999)):
             scores = warper(ids, scores)
     wanted = scores[0].softmax(-1)
     count = 400
-    drawn = sample(
-        ours.checkpoint.model, ids, torch.ones_like(ids, dtype=torch.bool), [0] * count, list(range(count)), ours.sampling
-    )
+    drawn = ours.checkpoint.writer.sample(ids.tolist(), [0] * count, list(range(count)), ours.sampling)
     found = torch.bincount(torch.tensor([one[0] if one else 1 for one in drawn]), minlength=len(wanted)) / count
     assert set(found.nonzero()[:, 0].tolist()) <= set(wanted.nonzero()[:, 0].tolist())
     spread = (wanted * (1 - wanted) / count).sqrt()

@@ -8,8 +8,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from inverse_design.errors import ModelError
-from inverse_design.text2text.checkpoint import load_checkpoint
-from inverse_design.text2text.sampling import Sampling, sample
+from inverse_design.text2text.checkpoint import load_checkpoint, load_model
+from inverse_design.text2text.sampling import Sampling
 
 WORDS = ["<pad>", "</s>", "<unk>", "a", "b", "c", "d"]
 
@@ -47,8 +47,9 @@ def test_logits_and_greedy_text_agree_with_transformers(published: Path) -> None
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     target = torch.tensor([[0, 7, 8], [0, 9, 3]])
     expected = theirs(input_ids=source, attention_mask=mask.long(), decoder_input_ids=target).logits
-    assert torch.allclose(ours.model(source, target, mask), expected, atol=1e-5)
-    greedy = sample(ours.model, source, mask, [0, 1], [0, 0], Sampling(top_k=1, max_new_tokens=7))
+    assert torch.allclose(load_model(published)(source, target, mask), expected, atol=1e-5)
+    assert torch.allclose(ours.writer.first(ids), expected[:, 0], atol=1e-5)
+    greedy = ours.writer.sample(ids, [0, 1], [0, 0], Sampling(top_k=1, max_new_tokens=7))
     generated = theirs.generate(input_ids=source, attention_mask=mask.long(), do_sample=False, max_length=8, pad_token_id=0)
     for row, answer in zip(generated.tolist(), greedy, strict=True):
         assert (row[1 : 1 + len(answer)]) == answer

@@ -17,6 +17,7 @@ from inverse_design.errors import ModelError
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.split import WELL_KNOWN
+from inverse_design.text2text.sampling import TorchWriter
 from inverse_design.text2text.t5 import T5Config
 from inverse_design.text2text.training import new_model
 from inverse_design.text2text.vocabulary import polync_tokenizer
@@ -215,10 +216,10 @@ def test_batches_do_not_change_answers(tmp_path: Path) -> None:
 def test_mean_answer_is_the_mean_of_the_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = PolyNC.load(write(tmp_path))
     chances = {"100.00": 0.5, "105.00": 0.3, "-5.00": 0.1, "C": 0.1}
-    logits = torch.full((1, 1, model.checkpoint.config.vocab_size), -1e9)
+    logits = torch.full((1, model.checkpoint.config.vocab_size), -1e9)
     for text, chance in chances.items():
-        logits[0, 0, model.checkpoint.encode([text])[0][0]] = np.log(chance)
-    monkeypatch.setattr(model.checkpoint.model, "logits", lambda _: logits)
+        logits[0, model.checkpoint.encode([text])[0][0]] = np.log(chance)
+    monkeypatch.setattr(TorchWriter, "first", lambda self, prompts: logits)
     question = TG.question.format(smiles=STYRENE)
     assert model.expect([question], TG) == pytest.approx([(50 + 31.5 - 0.5) / 0.9])
     assert model.expect([question], PROPERTIES["thermal_conductivity"]) == [None]
