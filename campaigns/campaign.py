@@ -195,7 +195,8 @@ class Campaign:
 
         if (end := verdict(state, spent)) is None:
             problem = self._problem()
-            crew = _executor(executor, workers, address)
+            gpu = "cuda" in {choice.device for choice in (self.spec.generator, *self.spec.surrogates)}
+            crew = _executor(executor, workers, address, gpu)
             try:
                 end = run(state, problem, self._workers(cast), crew, ledger, after_round, spent)
             finally:
@@ -258,14 +259,14 @@ class Campaign:
         return {"spec": self.spec.identity(), "seed": self.spec.seed, "models": cast.digests(), "base": base}
 
 
-def _executor(name: ExecutorName, workers: int, address: str | None) -> Executor:
+def _executor(name: ExecutorName, workers: int, address: str | None, gpu: bool) -> Executor:
     if name == "local":
         from campaigns.local import LocalExecutor
 
         return LocalExecutor(workers)
     from campaigns.on_ray import RayExecutor
 
-    return RayExecutor(workers, address)
+    return RayExecutor(workers, address, gpu=gpu)
 
 
 def _hours(ledger: Ledger) -> float:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import util
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from inverse_design.errors import ModelError, Problem, SpecError
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Worker, WorkerSpec
 from inverse_design.spec import CampaignSpec, ModelChoice, SurrogateChoice, nearest
+from inverse_design.text2text import MISSING
 
 _LOG = logging.getLogger(__name__)
 ROOT: Final = Path(__file__).parents[1]
@@ -138,7 +140,16 @@ def chosen(choice: ModelChoice, role: str, bundled: dict[str, Path], base: Path)
     elif name is not None and choice.own:
         digest, kind = plugins.plugin_digest(name.removeprefix(plugins.PREFIX), role, choice.options or {}, base), "plugin"
     else:
-        return find(name or "", bundled, base)
+        model = find(name or "", bundled, base)
+        how = (choice.backend, choice.device)
+        if how == ("torch", "cpu"):
+            return model
+        if model.kind != "t5":
+            raise ModelError(f"{name}: backend and device are for text-to-text models; leave them out")
+        if choice.backend == "ctranslate2" and util.find_spec("ctranslate2") is None:
+            raise ModelError(f"{name}: {MISSING}")
+        # What computes it rounds otherwise, so it is another model to the ledger.
+        return replace(model, digest=hashlib.sha256(" ".join([model.digest, *how]).encode()).hexdigest())
     return Model(name=choice.called, kind=kind, folder=base, digest=digest)
 
 
@@ -215,9 +226,8 @@ class Cast:
         if choice.own:
             return _own(choice, "generator", self.generator)
         sampling = {"temperature": choice.temperature, "top_k": choice.top_k, "top_p": choice.top_p}
-        return WorkerSpec(
-            factory="campaigns.models:generator", arguments={"folder": str(self.generator.folder), "sampling": sampling}
-        )
+        arguments = {"folder": str(self.generator.folder), "sampling": sampling, **_how(choice)}
+        return WorkerSpec(factory="campaigns.models:generator", arguments=arguments)
 
     def surrogate_workers(self) -> dict[str, WorkerSpec]:
         """Return how to build each surrogate."""
@@ -228,8 +238,14 @@ class Cast:
                 workers[name] = _own(self.choices[name], "surrogate", model, **answers)
             else:
                 arguments = {**answers, "kind": model.kind, "folder": str(model.folder)}
+                arguments |= _how(self.choices[name]) if model.kind == "t5" else {}
                 workers[name] = WorkerSpec(factory="campaigns.models:surrogate", arguments=arguments)
         return workers
+
+
+def _how(choice: ModelChoice) -> dict[str, str]:
+    """Return what computes a text-to-text model, and where."""
+    return {"backend": choice.backend, "device": choice.device}
 
 
 def _own(choice: ModelChoice, role: str, model: Model, **answers: Any) -> WorkerSpec:
@@ -257,20 +273,20 @@ def _short(choice: ModelChoice) -> str:
     return "".join(letter if letter.isalnum() or letter in "_." else "_" for letter in tail)
 
 
-def generator(folder: str, sampling: dict[str, Any]) -> Worker:
+def generator(folder: str, sampling: dict[str, Any], **how: Any) -> Worker:
     """Build a generator in whatever process it runs."""
     from generators.polytao import PolyTAO
     from inverse_design.text2text.sampling import Sampling
     from inverse_design.workers import GeneratorWorker
 
-    return GeneratorWorker(generator=PolyTAO.load(Path(folder), Sampling(**sampling)))
+    return GeneratorWorker(generator=PolyTAO.load(Path(folder), Sampling(**sampling), **how))
 
 
-def surrogate(name: str, kind: str, folder: str, properties: list[str]) -> Worker:
+def surrogate(name: str, kind: str, folder: str, properties: list[str], **how: Any) -> Worker:
     """Build a surrogate in whatever process it runs."""
     from inverse_design.workers import SurrogateWorker
 
-    return SurrogateWorker(name=name, surrogate=_LOADERS[kind](Path(folder)), properties=tuple(properties))
+    return SurrogateWorker(name=name, surrogate=_LOADERS[kind](Path(folder), **how), properties=tuple(properties))
 
 
 def load_surrogate(folder: Path) -> Any:
@@ -278,10 +294,10 @@ def load_surrogate(folder: Path) -> Any:
     return _LOADERS[find(str(folder), {}, Path()).kind](folder)
 
 
-def _polync(folder: Path) -> Any:
+def _polync(folder: Path, **how: Any) -> Any:
     from surrogates.polync import PolyNC
 
-    return PolyNC.load(folder)
+    return PolyNC.load(folder, **how)
 
 
 def _polyscreen(folder: Path) -> Any:
@@ -296,4 +312,4 @@ def _tanimoto(folder: Path) -> Any:
     return TanimotoGP.load(folder)
 
 
-_LOADERS: Final[dict[str, Callable[[Path], Any]]] = {"t5": _polync, "graph": _polyscreen, "tanimoto": _tanimoto}
+_LOADERS: Final[dict[str, Callable[..., Any]]] = {"t5": _polync, "graph": _polyscreen, "tanimoto": _tanimoto}

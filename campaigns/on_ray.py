@@ -33,7 +33,7 @@ ANSWER = 60.0
 SILENCE = 30.0
 """Seconds after which a silent head counts as lost: a restarted one may be back by then."""
 KINDS = 16
-"""Different workers that fit on the processors at once: they take turns, so each claims a 16th of one."""
+"""Different workers that fit on the processors at once: they take turns, so each claims a 16th of one, and of a GPU where it needs one."""
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Ray takes 127.0.0.1 for a wish to be reached from outside, and puts the machine's outer address in its place."""
 LOST = (
@@ -49,7 +49,7 @@ LOST = (
 class RayExecutor:
     """Runs shards on `workers` actors for each worker, spread over the nodes, each with one thread."""
 
-    def __init__(self, workers: int, address: str | None = None, patience: float = PATIENCE) -> None:
+    def __init__(self, workers: int, address: str | None = None, patience: float = PATIENCE, *, gpu: bool = False) -> None:
         """Start Ray on the loopback interface, or join `address` (else RAY_ADDRESS). Raises ModelError if it is out of reach."""
         self._workers = workers
         self._patience = patience
@@ -61,7 +61,7 @@ class RayExecutor:
             if address and address != "local":
                 _join(address)
             else:
-                _start(workers)
+                _start(workers, None if gpu else 0)
             _signals_to_python()
         self._head = Head(ray.get_runtime_context().gcs_address)
 
@@ -70,7 +70,11 @@ class RayExecutor:
         try:
             key = identity(worker)
             if key not in self._seats:
-                share = min(1.0, ray.cluster_resources().get("CPU", 1.0) / self._workers) / KINDS  # type: ignore[no-untyped-call]
+                there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+                wanted = {"num_cpus": there.get("CPU", 1.0)}
+                if worker.arguments.get("device") == "cuda":
+                    wanted["num_gpus"] = there.get("GPU", 0.0)
+                share = {kind: min(1.0, count / self._workers) / KINDS for kind, count in wanted.items()}
                 self._seats[key] = [ActorSeat(share) for _ in range(min(self._workers, worker.most or self._workers))]
             yield from dispatch(worker, shards, self._seats[key], self._wait, depth=2, patience=self._patience)
         except (exceptions.RayError, ConnectionError) as error:
@@ -153,14 +157,14 @@ class Holder:
 class ActorSeat:
     """An actor, made at the first shard and again after a loss."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: Mapping[str, float]) -> None:
         self.share = share
         self.actor: Any = None
         self.answers: deque[Any] = deque()
 
     def give(self, worker: WorkerSpec, rows: list[Row]) -> None:
         if self.actor is None:
-            options = {"num_cpus": self.share, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+            options = {**self.share, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
             self.actor = ray.remote(Holder).options(**options).remote()
         try:
             self.answers.append(self.actor.answer.remote(worker, rows))
@@ -193,14 +197,15 @@ def _signals_to_python() -> None:
             signal.signal(number, signal.getsignal(number))
 
 
-def _start(workers: int) -> None:
+def _start(workers: int, gpus: int | None) -> None:
+    """Start Ray with as many processors as there are workers, and with `gpus` GPUs, None for all there are."""
     try:
         # Ray makes workers yield to everything else on the machine, but they are the work here.
         with environment(OMP_NUM_THREADS="1", RAY_worker_niceness="0"):
             ray.init(
                 address="local",
                 num_cpus=workers,
-                num_gpus=0,
+                num_gpus=gpus,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

@@ -12,7 +12,8 @@ from inverse_design.descriptors import NAMES, realised
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.seeds import seed
 from inverse_design.sieve import clean
-from inverse_design.text2text.checkpoint import Backend, Checkpoint, load_checkpoint
+from inverse_design.text2text import Backend
+from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
 from inverse_design.text2text.sampling import Sampling
 
 

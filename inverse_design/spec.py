@@ -26,6 +26,7 @@ from pydantic import (
 
 from inverse_design.descriptor_names import NAMES, contradiction
 from inverse_design.properties import PROPERTIES
+from inverse_design.text2text import Backend
 
 FORMAT: Final = 1
 MAY_CHANGE: Final = frozenset({"want", "budget"})
@@ -273,6 +274,11 @@ class ModelChoice(Part):
 
     model: Text | None = None
     """`bundled:NAME`, `hub:OWNER/NAME@REVISION`, a folder, or `plugin:NAME` for an installed package of one's own."""
+    backend: Backend = "torch"
+    """What computes a text-to-text model: `torch` in single precision, as its authors do; `torch-bf16`, about twice as fast, where the
+    processor has bf16; or `ctranslate2` with eight bits (pip install "inverse-design[fast]"), whose texts depend on their batch."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where a text-to-text model runs; workers share the GPUs there are."""
     options: dict[str, str | int | float | bool] | None = None
     """What a plug-in is built with; a text that names a file is read from where the spec is."""
     command: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
@@ -298,6 +304,8 @@ class ModelChoice(Part):
             raise ValueError("options are for a plug-in (model: plugin:NAME); put those of a program into command")
         if self.command is None and (self.timeout, self.retries) != (None, None):
             raise ValueError("timeout and retries are for a command")
+        if self.own and (self.backend, self.device) != ("torch", "cpu"):
+            raise ValueError("backend and device are for a checkpoint; a program or plug-in computes as it likes")
         if self.concurrency is not None and not self.own:
             raise ValueError("concurrency is for a command or plug-in; --workers sets the processes of the others")
         return self

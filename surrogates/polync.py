@@ -24,7 +24,8 @@ from inverse_design.errors import ModelError
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.properties import PROPERTIES, Property
 from inverse_design.protocols import Prediction
-from inverse_design.text2text.checkpoint import Backend, Checkpoint, load_checkpoint
+from inverse_design.text2text import Backend
+from inverse_design.text2text.checkpoint import Checkpoint, load_checkpoint
 from inverse_design.text2text.sampling import Sampling
 from surrogates.calibration import Calibration
 from surrogates.neighbours import Neighbours, fingerprints

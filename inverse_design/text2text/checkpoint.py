@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from inverse_design.errors import ModelError
+from inverse_design.text2text import Backend
 from inverse_design.text2text.inference import Frozen
 from inverse_design.text2text.sampling import TorchWriter, Writer
 from inverse_design.text2text.t5 import T5, T5Config
 
-Backend = Literal["torch", "torch-bf16", "ctranslate2"]
 PICKLED: Final = "pytorch_model.bin"
 
 # As the authors of PolyTAO and PolyNC load theirs.

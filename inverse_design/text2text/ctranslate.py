@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from inverse_design.errors import ModelError
+from inverse_design.text2text import MISSING
 from inverse_design.text2text.inference import Ids
 from inverse_design.text2text.sampling import Sampling
 from inverse_design.text2text.t5 import T5, Stack
@@ -28,7 +30,6 @@ from inverse_design.text2text.t5 import T5, Stack
 if TYPE_CHECKING:
     import ctranslate2
 
-_MISSING: Final = 'backend ctranslate2: not installed; pip install "inverse-design[fast]", or choose backend torch'
 LAYOUT: Final = "1"
 """Of the converted files; a change of this module that changes them changes it."""
 
@@ -111,13 +112,14 @@ def _converted(model: T5) -> Path:
     try:
         from ctranslate2.specs import TransformerSpec
     except ImportError as error:
-        raise ModelError(_MISSING) from error
+        raise ModelError(MISSING) from error
     digest = hashlib.sha256(f"{LAYOUT} {model.config}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
     folder = cache() / digest.hexdigest()[:32]
     if folder.is_dir():
         return folder
+    model = deepcopy(model)  # the conversion scales weights in place
     config = model.config
     spec: Any = TransformerSpec.from_config(
         (config.num_layers, config.num_decoder_layers), config.num_heads, relative_attention_bias=True, rms_norm=True

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from campaigns.models import Cast
-from inverse_design.errors import SpecError
+from inverse_design.errors import ModelError, SpecError
 from inverse_design.spec import CampaignSpec
 
 
@@ -33,3 +33,21 @@ def test_a_term_that_nobody_answers_is_named() -> None:
     assert str(error.value).endswith("these can be asked: Tg")
     with pytest.raises(SpecError, match="no surrogate answers 'density'; these can be asked: Tg"):
         Cast.of(spec({"property": "density", "min": 1}, surrogates=["bundled:polyscreen"]), Path())
+
+
+def test_another_backend_is_another_model_to_the_ledger() -> None:
+    target = {"property": "Tg", "min": 100}
+    plain = Cast.of(spec(target, surrogates=["bundled:polync"]), Path())
+    how = {"backend": "torch-bf16", "device": "cuda"}
+    other = Cast.of(spec(target, generator=how, surrogates=[{"model": "bundled:polync", "backend": "torch-bf16"}]), Path())
+    assert not set(plain.digests().values()) & set(other.digests().values())
+    assert other.generator_worker(spec(target, generator=how)).arguments.items() >= how.items()
+    assert other.surrogate_workers()["polync"].arguments.items() >= {"backend": "torch-bf16", "device": "cpu"}.items()
+    with pytest.raises(ModelError, match="bundled:polyscreen: backend and device are for text-to-text models"):
+        Cast.of(spec(target, surrogates=[{"model": "bundled:polyscreen", "backend": "torch-bf16"}]), Path())
+
+
+def test_a_backend_that_is_not_installed_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("campaigns.models.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"bundled:polytao: backend ctranslate2: not installed; pip install"):
+        Cast.of(spec({"property": "Tg", "min": 100}, generator={"backend": "ctranslate2"}), Path())
