@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from inverse_design.state import Candidate, State
     from inverse_design.verdict import Verdict
 
+logger = logging.getLogger(__name__)
 ExecutorName = Literal["ray", "local"]
 _DECIDED: Final = {
     "name": "the folder is known by it",
@@ -74,28 +77,40 @@ class Campaign:
         return cls(spec=spec, source=source, folder=folder, base=base)
 
     def run(
-        self, *, workers: int | None = None, executor: ExecutorName = "ray", address: str | None = None, tell: Tell | None = None
+        self,
+        *,
+        workers: int | None = None,
+        executor: ExecutorName = "ray",
+        address: str | None = None,
+        tell: Tell | None = None,
+        track: Sequence[str] = (),
     ) -> Results:
-        """Start the campaign in a new folder and run it to its verdict."""
+        """Start the campaign in a new folder and run it to its verdict. `track`: tensorboard, mlflow."""
         from campaigns.ledger import Ledger
 
         cast = Cast.of(self.spec, self.base)
         with Ledger.create(self.folder, self.source, self._resolved(), self._manifest(cast)) as ledger:
-            return self._drive(ledger, cast, workers or cores(), executor, address, tell)
+            return self._drive(ledger, cast, workers or cores(), executor, address, tell, track)
 
     def started(self) -> bool:
         """Return whether the folder holds a campaign, which `resume` goes on with."""
         return (self.folder / "manifest.json").exists()
 
     def resume(
-        self, *, workers: int | None = None, executor: ExecutorName = "ray", address: str | None = None, tell: Tell | None = None
+        self,
+        *,
+        workers: int | None = None,
+        executor: ExecutorName = "ray",
+        address: str | None = None,
+        tell: Tell | None = None,
+        track: Sequence[str] = (),
     ) -> Results:
         """Go on from the last finished shard; StateError where spec or models differ from those it was started with."""
         from campaigns.ledger import Ledger
 
         cast = Cast.of(self.spec, self.base)
         with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
-            return self._drive(ledger, cast, workers or cores(), executor, address, tell)
+            return self._drive(ledger, cast, workers or cores(), executor, address, tell, track)
 
     def amend(self, overrides: Sequence[str]) -> tuple[Campaign, list[str]]:
         """Record a new revision of the spec and return the campaign under it, with what changed; no model is run.
@@ -173,8 +188,17 @@ class Campaign:
         return campaign_html(self)
 
     def _drive(
-        self, ledger: Ledger, cast: Cast, workers: int, executor: ExecutorName, address: str | None, tell: Tell | None
+        self,
+        ledger: Ledger,
+        cast: Cast,
+        workers: int,
+        executor: ExecutorName,
+        address: str | None,
+        tell: Tell | None,
+        track: Sequence[str],
     ) -> Results:
+        from campaigns import trackers
+        from campaigns.logbook import logbook
         from campaigns.results import Results
         from inverse_design.loop import run
         from inverse_design.verdict import verdict
@@ -183,7 +207,10 @@ class Campaign:
         began = time.monotonic()
 
         def after_round(state: State, seconds: Row) -> None:
-            ledger.append_metrics(state.progress[-1] | {"seconds": seconds, "candidates": len(state.candidates)})
+            metrics = state.progress[-1] | {"seconds": seconds, "candidates": len(state.candidates)}
+            ledger.append_metrics(metrics)
+            logger.info("round committed: %s", json.dumps(metrics))
+            trackers.tell(watched, metrics)
             if tell is not None:
                 tell(state, seconds)
             write_report(spent + (time.monotonic() - began) / 3600)
@@ -193,15 +220,22 @@ class Campaign:
             disk_of(self.folder).write(self.folder / "report.html", results.report().encode())
             return results
 
-        if (end := verdict(state, spent)) is None:
-            problem = self._problem()
-            gpu = "cuda" in {choice.device for choice in (self.spec.generator, *self.spec.surrogates)}
-            crew = _executor(executor, workers, address, gpu)
-            try:
-                end = run(state, problem, self._workers(cast), crew, ledger, after_round, spent)
-            finally:
-                crew.close()
-        return write_report(spent + (time.monotonic() - began) / 3600, end)
+        watched = trackers.trackers(track, self.folder, self.spec.name, f"{ledger.manifest['spec']}-{self.spec.seed}")
+        try:
+            with logbook(ledger, self.spec.name, lambda: state.rounds):
+                logger.info("started on %s with %d workers a model, versions %s", executor, workers, ledger.manifest["versions"])
+                if (end := verdict(state, spent)) is None:
+                    problem = self._problem()
+                    gpu = "cuda" in {choice.device for choice in (self.spec.generator, *self.spec.surrogates)}
+                    crew = _executor(executor, workers, address, gpu)
+                    try:
+                        end = run(state, problem, self._workers(cast), crew, ledger, after_round, spent)
+                    finally:
+                        crew.close()
+                logger.info("ended: %s: %s", end.reason, end.sentence)
+                return write_report(spent + (time.monotonic() - began) / 3600, end)
+        finally:
+            trackers.close(watched)
 
     def _state(self, ledger: Ledger) -> State:
         from campaigns.laboratory import state

@@ -67,7 +67,10 @@ def _options(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more of what happens.")] = False,
 ) -> None:
     """Find polymers that have the properties you ask for."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # The level is the handler's: a campaign's own log takes more than is said here.
+    talk = logging.StreamHandler()
+    talk.setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.basicConfig(handlers=[talk], format="%(levelname)s %(name)s: %(message)s")
 
 
 @app.command()

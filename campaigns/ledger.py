@@ -1,6 +1,6 @@
 """The campaign folder: what happened, in files that outlive any crash and can be copied anywhere.
 
-campaign.yaml  resolved.yaml  manifest.json  rounds/000012.parquet  partial/  measurements/000000.json  metrics.jsonl  exports/  report.html  LOCK
+campaign.yaml  resolved.yaml  manifest.json  rounds/000012.parquet  partial/  measurements/000000.json  metrics.jsonl  log.jsonl  exports/  report.html  LOCK
 revisions/000001.yaml, where the spec was amended: revision 0 as the campaign was started, the last one in force
 """
 
@@ -210,6 +210,11 @@ class Ledger:
         """Add a line to metrics.jsonl: timings and events, which decide nothing."""
         self._writable().check()
         self._disk.append(self.folder / "metrics.jsonl", canonical(row))
+
+    def append_log(self, row: Row) -> None:
+        """Add a line to log.jsonl: what a run said."""
+        self._writable().check()
+        self._disk.append(self.folder / "log.jsonl", canonical(row))
 
     def metrics(self) -> Iterator[Row]:
         """Yield the lines of metrics.jsonl, leaving out torn ones."""

@@ -39,6 +39,9 @@ Where = Annotated[ExecutorChoice, typer.Option("--executor", help="Run models on
 Address = Annotated[
     str | None, typer.Option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else one on this machine.")
 ]
+Track = Annotated[
+    list[str] | None, typer.Option("--track", metavar="WHERE", help="Tell of each round: tensorboard or mlflow, repeatable.")
+]
 
 
 @app.command()
@@ -114,6 +117,7 @@ def run(
     executor: Where = ExecutorChoice.ray,
     address: Address = None,
     json_: AsJson = False,
+    track: Track = None,
     resume: Annotated[
         Resume, typer.Option("--resume", help="auto: start, or go on with the folder if it is this campaign; for schedulers.")
     ] = Resume.no,
@@ -125,7 +129,7 @@ def run(
     campaign = Campaign.from_yaml(spec, output, set_ or ())
     go = campaign.resume if resume is Resume.auto and campaign.started() else campaign.run
     with resumable(campaign.folder), progress(campaign.spec, campaign.folder) as tell:
-        results = go(workers=workers, executor=executor.value, address=address, tell=tell)
+        results = go(workers=workers, executor=executor.value, address=address, tell=tell, track=track or ())
     _finish(results, campaign.folder, json_)
 
 
@@ -170,6 +174,7 @@ def resume(
     executor: Where = ExecutorChoice.ray,
     address: Address = None,
     json_: AsJson = False,
+    track: Track = None,
 ) -> None:
     """Go on with a campaign that was stopped; --set may change budget and want."""
     from campaigns.campaign import Campaign
@@ -183,7 +188,7 @@ def resume(
             f"{folder}: is finished ({end.reason}: {end.sentence}) Give it more with --set budget.rounds=40 or --set want.candidates=50."
         )
     with resumable(folder), progress(campaign.spec, campaign.folder) as tell:
-        results = campaign.resume(workers=workers, executor=executor.value, address=address, tell=tell)
+        results = campaign.resume(workers=workers, executor=executor.value, address=address, tell=tell, track=track or ())
     _finish(results, folder, json_)
 
 
