@@ -300,6 +300,11 @@ def _executor(name: ExecutorName, workers: int, address: str | None, gpu: bool) 
         return LocalExecutor(workers)
     from campaigns.on_ray import RayExecutor
 
+    if (joined := address or os.environ.get("RAY_ADDRESS")) and joined != "local":
+        from campaigns.doctor import dashboard
+
+        if (found := dashboard(joined)).status == "fail":
+            logger.warning("%s %s", found.what, found.says)
     return RayExecutor(workers, address, gpu=gpu)
 
 

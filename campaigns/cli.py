@@ -27,7 +27,13 @@ def main() -> None:
     as_json = "--json" in sys.argv[1:]
     try:
         with _signals():
-            app()
+            try:
+                app()
+            finally:
+                sys.stdout.flush()  # here, and not when the interpreter ends, a reader that left can be told from a failure
+    except SystemExit as end:
+        # Typer makes a 1 of a reader that left.
+        sys.exit(0 if isinstance(end.__context__, BrokenPipeError) else end.code)
     except EngineError as error:
         if as_json:
             problems = [str(problem) for problem in error.problems] if isinstance(error, SpecError) else [str(error)]

@@ -23,6 +23,7 @@ from inverse_design.errors import EngineError, ModelError
 DISTRIBUTIONS = ("inverse-design", "ray", "torch", "transformers", "rdkit", "botorch", "gpytorch", "numpy", "pyarrow", "pydantic")
 SHARED = ("nfs", "lustre", "gpfs", "beegfs", "cifs", "smb", "ceph", "gluster", "fuse", "9p", "afs")
 DASHBOARD = 8265
+MOUNTS = Path("/proc/mounts")
 ROOM = 2 << 30
 FILES = 1024
 
@@ -44,7 +45,7 @@ def examine(folder: Path, address: str | None) -> Iterator[Finding]:
     yield from _disk("campaign folder", folder)
     yield from _disk("Ray's temporary folder", Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()))
     yield from _ray(address)
-    yield from _dashboard(address)
+    yield dashboard(address)
 
 
 def _versions() -> Iterator[Finding]:
@@ -104,7 +105,7 @@ def _disk(what: str, folder: Path) -> Iterator[Finding]:
     there = folder.resolve()
     while not there.exists():
         there = there.parent
-    kind = filesystem(there, Path("/proc/mounts"))
+    kind = filesystem(there, MOUNTS)
     if kind.startswith(SHARED):
         yield Finding(
             what=what, status="warn", says=f"{there}: on {kind}, shared: a lock of another host is waited for up to 60 s"
@@ -146,8 +147,8 @@ def _ray(address: str | None) -> Iterator[Finding]:
         yield Finding(what="Ray", status="ok", says=f"answers at {address}")
 
 
-def _dashboard(address: str | None) -> Iterator[Finding]:
-    """Ask for the dashboard where others could: who reaches it without a token can run any code."""
+def dashboard(address: str | None) -> Finding:
+    """Ask for Ray's dashboard where others could: who reaches it without a token can run any code."""
     host = (address or "").removeprefix("ray://").rpartition(":")[0]
     for name in dict.fromkeys((host, socket.gethostname())):
         if not name or (place := _outside(name)) is None:
@@ -158,14 +159,13 @@ def _dashboard(address: str | None) -> Iterator[Finding]:
         except (urllib.error.URLError, OSError, ValueError):
             opened = False
         if opened:
-            yield Finding(
+            return Finding(
                 what="Ray dashboard",
                 status="fail",
                 says=f"answers at {place}:{DASHBOARD} without a token: whoever reaches it can run code here. "
                 "Set RAY_AUTH_MODE=token, or --dashboard-host=127.0.0.1, and start Ray again",
             )
-            return
-    yield Finding(what="Ray dashboard", status="ok", says="none is open to other machines")
+    return Finding(what="Ray dashboard", status="ok", says="none is open to other machines")
 
 
 def _outside(name: str) -> str | None:

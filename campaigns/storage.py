@@ -105,13 +105,27 @@ class Disk:
             except FileExistsError:
                 return False
             except OSError as error:
-                if error.errno not in UNSUPPORTED or path.exists():  # file systems without hard links
+                if error.errno not in UNSUPPORTED:
                     raise
-                self.replace(temporary, path)
+                if not self.seize(path, data):
+                    return False
             finally:
                 self.discard(temporary)
             self.sync_folder(path.parent)
             return True
+
+    def seize(self, path: Path, data: bytes) -> bool:
+        """As `claim`, on file systems without hard links: a crash in the middle leaves a file cut short, but never two owners."""
+        try:
+            descriptor = self.open(path, os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return False
+        try:
+            self.put_all(descriptor, data)
+            self.sync(descriptor)
+        finally:
+            self.close(descriptor)
+        return True
 
     def exchange(self, path: Path, seen: bytes, data: bytes) -> bool:
         """Put `data` in the place of exactly the file that holds `seen`, which no two callers can both do; return whether."""

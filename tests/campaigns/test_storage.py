@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,12 +127,12 @@ class FaultyDisk(Disk):
             os.close(descriptor)
 
 
-def script(folder: Path, disk: Disk) -> int:
-    """Create a campaign and commit 3 rounds; return how many were acknowledged."""
+def script(folder: Path, disk: Disk, count: int) -> int:
+    """Create a campaign and commit so many rounds; return how many were acknowledged."""
     done = 0
     try:
         ledger = Ledger.create(folder, "name: demo\n", RESOLVED, MANIFEST, disk=disk)
-        for index in range(3):
+        for index in range(count):
             ledger.keep_shard(index, "generate", 0, [{"text": "x"}])
             ledger.append_metrics({"round": index})
             ledger.commit(a_round(index))
@@ -145,19 +146,23 @@ KINDS = ["EIO", "ENOSPC", "EINTR", "torn", "drop", "drop names_last"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("count", "operations"), [(3, 60), pytest.param(40, 500, marks=[pytest.mark.faults, pytest.mark.timeout(1800)])]
+)
 def test_whatever_operation_fails_the_committed_rounds_are_there(
-    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: str, count: int, operations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of a campaign of `count` rounds each operation in turn, `operations` of them and more."""
     monkeypatch.setattr("campaigns.lease.Holder.dead", lambda _: True)  # each writer is this process, but ends without a word
     monkeypatch.setattr("campaigns.lease.Lease._beat", lambda _: None)  # its writes would come at chance moments
-    encoded = {index: rounds.encode(a_round(index)) for index in range(3)}
+    encoded = {index: rounds.encode(a_round(index)) for index in range(count)}
     monkeypatch.setattr(rounds, "encode", lambda record: encoded[record.index])  # nothing of it depends on the disk
     nth, fired = 0, True
     while fired:
         nth += 1
         folder = tmp_path / str(nth)
         disk = FaultyDisk(folder, nth, kind)
-        acknowledged = script(folder, disk)
+        acknowledged = script(folder, disk, count)
         disk.restart()
         fired = disk.count >= nth
         sound = FaultyDisk(folder, sys.maxsize, kind)  # as it does not really sync, it saves minutes
@@ -172,14 +177,12 @@ def test_whatever_operation_fails_the_committed_rounds_are_there(
             assert len(found) >= acknowledged
             ledger.append_metrics({"resumed": len(found)})
             assert list(ledger.metrics())[-1] == {"resumed": len(found)}
-            for index in range(len(found), 3):
+            for index in range(len(found), count):
                 assert ledger.shards(index, "generate") in ({}, {0: [{"text": "x"}]})
                 ledger.commit(a_round(index))
         left = sorted(path.name for path in folder.rglob("*") if path.is_file())
         assert left == [
-            "000000.parquet",
-            "000001.parquet",
-            "000002.parquet",
+            *(f"{index:06d}.parquet" for index in range(count)),
             "campaign.yaml",
             "manifest.json",
             "metrics.jsonl",
@@ -187,8 +190,8 @@ def test_whatever_operation_fails_the_committed_rounds_are_there(
         ]
         sound.restart()
         shutil.rmtree(folder)
-    assert nth > 60
-    assert acknowledged == 3
+    assert nth > operations
+    assert acknowledged == count
 
 
 def test_a_full_disk_can_be_resumed_and_any_other_error_is_the_state(tmp_path: Path) -> None:
@@ -216,6 +219,24 @@ def test_only_one_can_claim_a_file(tmp_path: Path) -> None:
     assert not Disk().claim(tmp_path / "LOCK", b"second")
     assert [path.name for path in tmp_path.iterdir()] == ["LOCK"]
     assert (tmp_path / "LOCK").read_bytes() == b"first"
+
+
+def test_without_hard_links_still_only_one_can_claim_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(Disk, "link", refuse)
+    won = []
+    threads = [
+        threading.Thread(target=lambda mine=mine: won.append(mine) if Disk().claim(tmp_path / "LOCK", mine) else None)
+        for mine in (b"first", b"second", b"third", b"fourth")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(tmp_path / "LOCK").read_bytes()] == won
+    assert [path.name for path in tmp_path.iterdir()] == ["LOCK"]
 
 
 @pytest.fixture

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
+import re
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import pytest
@@ -14,7 +20,7 @@ import pytest
 from campaigns import ledger as ledger_module
 from campaigns.ledger import Ledger
 from campaigns.rounds import COLUMNS
-from campaigns.storage import disk_of, sealed
+from campaigns.storage import Disk, disk_of, sealed
 from inverse_design.errors import StateError
 from inverse_design.protocols import Row
 from inverse_design.state import Round
@@ -54,12 +60,20 @@ def server() -> Iterator[str]:
     yield from s3.serve()
 
 
-@pytest.fixture(params=["disk", "s3"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    if request.param == "disk":
+@pytest.fixture(params=["disk", "shared", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A local disk; a shared file system that knows neither hard links nor the durability of folders; S3."""
+    if request.param != "s3":
+        if request.param == "shared":
+            monkeypatch.setattr(Disk, "link", unsupported)
+            monkeypatch.setattr(os, "fsync", lambda descriptor: None if S_ISREG(os.fstat(descriptor).st_mode) else unsupported())
         return tmp_path / "campaign"
     request.getfixturevalue("server")
     return s3.folder(tmp_path.name) / "campaign"
+
+
+def unsupported(*_: object) -> None:
+    raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
 
 def on_disk(folder: Path) -> None:
@@ -204,6 +218,15 @@ def test_a_folder_without_campaign_cannot_be_opened(folder: Path) -> None:
         Ledger.open(folder)
     with pytest.raises(StateError, match=r"holds no campaign. Start one: run"):
         Ledger.resume(folder, RESOLVED, MANIFEST)
+
+
+def test_a_second_writer_is_refused_in_time_with_the_first_one_named(finished: Path) -> None:
+    with Ledger.resume(finished, RESOLVED, MANIFEST) as first:
+        began = time.monotonic()
+        with pytest.raises(StateError, match=rf"pid {os.getpid()} on {re.escape(socket.gethostname())} is writing"):
+            Ledger.resume(finished, RESOLVED, MANIFEST)
+        assert time.monotonic() - began < 2
+        first.commit(a_round(3))
 
 
 def test_a_newer_format_names_its_writer(finished: Path) -> None:
