@@ -32,7 +32,7 @@ class TensorBoard:
             raise SpecError('--track tensorboard: needs TensorBoard; pip install "inverse-design[tensorboard]"') from error
         if not isinstance(folder, Path):
             raise SpecError(f"--track tensorboard: {folder} is on object storage; event files need a folder on a disk")
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
