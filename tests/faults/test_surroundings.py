@@ -65,8 +65,8 @@ def test_a_dashboard_open_to_others_fails_the_doctor_and_warns_a_run(
 ) -> None:
     found = doctor.dashboard("10.0.0.1:6379")
     assert (found.status, "RAY_AUTH_MODE=token" in found.says) == (("fail", True) if dashboard == 200 else ("ok", False))
-    monkeypatch.setattr("campaigns.on_ray.RayExecutor", lambda *_: None)
-    _executor("ray", 1, "10.0.0.1:6379")
+    monkeypatch.setattr("campaigns.on_ray.RayExecutor", lambda *_, **__: None)
+    _executor("ray", 1, "10.0.0.1:6379", gpu=False)
     assert ("answers at 127.0.0.1" in caplog.text) == (dashboard == 200)
 
 
