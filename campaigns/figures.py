@@ -6,23 +6,45 @@ from typing import Final
 
 from inverse_design.protocols import Row
 
-WIDTH: Final = 1000
-HEIGHT: Final = 190
+WIDTH: Final = 560
+HEIGHT: Final = 180
 
 
-def yields(rounds: list[Row]) -> list[Row]:
-    """Return bars of samples, valid, accepted and passing, one group a round."""
-    most = max((row["samples"] for row in rounds), default=1) or 1
-    step = WIDTH / max(len(rounds), 8)
-    every = -(-len(rounds) // 25)
+def yields(rounds: list[Row]) -> Row | None:
+    """Return two bars a round: the share of its texts that pass, and what became of all of them."""
+    if not rounds:
+        return None
+    shares = [100 * row["passing"] / (row["samples"] or 1) for row in rounds]
+    axis = _Axis(0.0, max(*shares, 1.0), HEIGHT, 0, margin=0.0)
+    most = max(row["samples"] for row in rounds) or 1
+    return {
+        "ticks": axis.ticks(4),
+        "prior": round(axis.at(shares[0]), 1),
+        "first": shares[0],
+        "last": shares[-1],
+        "bars": [
+            row
+            | place
+            | {
+                "share": share,
+                "top": round(axis.at(share), 1),
+                "heights": {name: round(HEIGHT * row[name] / most, 1) for name in ("samples", "valid", "accepted", "passing")},
+            }
+            for row, share, place in zip(rounds, shares, _places(rounds, 0.7), strict=True)
+        ],
+    }
+
+
+def _places(rounds: list[Row], share: float) -> list[Row]:
+    """Where the bar of each round stands, and its label, which not every one has where there are many."""
+    step = WIDTH / max(len(rounds), 6)
+    every = -(-len(rounds) // 16)
     return [
-        row
-        | {
-            "x": round(index * step + 0.12 * step, 1),
-            "width": round(0.76 * step, 1),
+        {
+            "x": round((index + 0.5 - share / 2) * step, 1),
+            "width": round(share * step, 1),
             "middle": round((index + 0.5) * step, 1),
             "label": row["round"] + 1 if index % every == 0 else "",
-            "heights": {name: round(HEIGHT * row[name] / most, 1) for name in ("samples", "valid", "accepted", "passing")},
         }
         for index, row in enumerate(rounds)
     ]
@@ -34,31 +56,20 @@ def boxes(spread: list[Row], low: float | None, high: float | None) -> Row | Non
         return None
     values = [value for row in spread for value in row["quantiles"]] + [bound for bound in (low, high) if bound is not None]
     axis = _Axis(min(values), max(values), HEIGHT, 0)
-    step = WIDTH / max(len(spread), 8)
-    every = -(-len(spread) // 25)
-    top = 0.0 if high is None else axis.at(high)
-    bottom = float(HEIGHT) if low is None else axis.at(low)
+    bottom, top = axis.band(low, high)
     return {
-        "zone": (round(top, 1), round(bottom - top, 1)),
+        "zone": (top, round(bottom - top, 1)),
         "ticks": axis.ticks(),
         "boxes": [
-            {
-                "round": row["round"] + 1,
-                "count": row["count"],
-                "quantiles": row["quantiles"],
-                "label": row["round"] + 1 if index % every == 0 else "",
-                "x": round((index + 0.28) * step, 1),
-                "width": round(0.44 * step, 1),
-                "middle": round((index + 0.5) * step, 1),
-                "y": [round(axis.at(value), 1) for value in row["quantiles"]],
-            }
-            for index, row in enumerate(spread)
+            row | place | {"y": [round(axis.at(value), 1) for value in row["quantiles"]]}
+            for row, place in zip(spread, _places(spread, 0.44), strict=True)
         ],
     }
 
 
 def scatter(candidates: list[Row], x: Row, y: Row) -> Row | None:
-    """Return candidates on two properties with the Pareto front of those that pass, for the directions asked for."""
+    """Return candidates on two properties, the area that both targets ask for, and the Pareto front of those that pass (of all
+    where none does), for targets with a better side."""
     if not candidates:
         return None
     across = _Axis.over(candidates, x, 0, WIDTH)
@@ -72,35 +83,58 @@ def scatter(candidates: list[Row], x: Row, y: Row) -> Row | None:
         }
         for row in candidates
     ]
+    ways = [_better(target) for target in (x, y)]
     front: list[Row] = []
-    if x["sign"] and y["sign"]:
+    if all(ways):
+        some = any(row["feasible"] for row in candidates)
         best = -float("inf")
-        passing = [
-            (x["sign"] * row[x["column"]], y["sign"] * row[y["column"]], point)
+        compared = [
+            (ways[0] * row[x["column"]], ways[1] * row[y["column"]], point)
             for row, point in zip(candidates, points, strict=True)
-            if row["feasible"]
+            if row["feasible"] or not some
         ]
-        for _, height, point in sorted(passing, key=lambda item: (-item[0], -item[1])):
+        for _, height, point in sorted(compared, key=lambda item: (-item[0], -item[1])):
             if height > best:
                 front.append(point)
                 best = height
-    return {"points": points[::-1], "front": front, "x_ticks": across.ticks(), "y_ticks": up.ticks(), "height": 2 * HEIGHT}
+    left, right = across.band(x["low"], x["high"])
+    bottom, top = up.band(y["low"], y["high"])
+    return {
+        "points": points[::-1],
+        "front": front,
+        "zone": (left, top, round(right - left, 1), round(bottom - top, 1)),
+        "x_ticks": across.ticks(),
+        "y_ticks": up.ticks(),
+        "height": 2 * HEIGHT,
+    }
+
+
+def _better(target: Row) -> int:
+    """1 where more is better, -1 where less is, 0 where the middle of a window is asked for."""
+    if target["sign"]:
+        return int(target["sign"])
+    return (target["low"] is not None) - (target["high"] is not None)
 
 
 class _Axis:
     """Values to pixels, with round numbers to label."""
 
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        margin = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
+    def __init__(self, low: float, high: float, start: float, end: float, margin: float | None = None) -> None:
+        margin = (0.06 * (high - low) or abs(high) * 0.1 or 1.0) if margin is None else margin
         self.low, self.high, self.start, self.end = low - margin, high + margin, start, end
 
     @classmethod
     def over(cls, candidates: list[Row], target: Row, start: float, end: float) -> _Axis:
         values = [row[target["column"]] for row in candidates]
+        values += [bound for bound in (target["low"], target["high"]) if bound is not None]
         return cls(min(values), max(values), start, end)
 
     def at(self, value: float) -> float:
         return self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low)
+
+    def band(self, low: float | None, high: float | None) -> tuple[float, float]:
+        """Where a window of values starts and ends, the ends of the axis where it is open."""
+        return round(self.start if low is None else self.at(low), 1), round(self.end if high is None else self.at(high), 1)
 
     def ticks(self, about: int = 5) -> list[Row]:
         """Round numbers: 1, 2 or 5 times a power of ten."""

@@ -21,9 +21,10 @@ from campaigns.models import Cast
 from campaigns.results import column
 from campaigns.storage import Disk, explained, sealed, unsealed
 from campaigns.tables import Table
+from campaigns.wording import INVALID_BECAUSE
 from inverse_design.errors import Problem, SpecError, StateError
 from inverse_design.loop import SHARD
-from inverse_design.polymer import Reason, RepeatUnit, parse
+from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Executor, Prediction, Row, WorkerSpec
 from inverse_design.spec import CampaignSpec, nearest
@@ -33,23 +34,6 @@ from surrogates.calibration import Z80
 CHUNK: Final = 20 * SHARD
 T = TypeVar("T")
 OK, PARTIAL, NO_ANSWER, INVALID = "ok", "partial", "no_answer", "invalid"
-
-_WHY: Final = {
-    Reason.EMPTY: "no repeat unit given",
-    Reason.TOO_LONG: "text too long",
-    Reason.BAD_CHARACTER: "a character that SMILES does not have",
-    Reason.UNPARSABLE: "not SMILES",
-    Reason.TOO_COMPLEX: "too many atoms or rings",
-    Reason.NOT_ONE_FRAGMENT: "more than one fragment",
-    Reason.ATTACHMENT_POINTS: "a repeat unit has exactly two attachment points *, each with one bond, as in *CC*",
-    Reason.ATTACHMENT_BONDS: "the bonds to the two * differ, or are neither single nor double",
-    Reason.NO_HEAVY_ATOM: "no atoms between the two *",
-    Reason.ELEMENT: "an element that polymers are not made of",
-    Reason.CHARGE: "an impossible charge",
-    Reason.RADICAL: "a radical",
-    Reason.ISOTOPE: "isotope labels or atom numbers",
-    Reason.NOT_SANITIZABLE: "impossible valences or aromaticity",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +203,7 @@ def _predicted(
 
 def _status(unit: RepeatUnit | Reason, answer: Mapping[str, Prediction | None]) -> tuple[str, str]:
     if not isinstance(unit, RepeatUnit):
-        return INVALID, _WHY.get(unit, unit.value)
+        return INVALID, INVALID_BECAUSE.get(unit, unit.value)
     missing = [name for name, one in answer.items() if one is None]
     if not missing:
         return OK, ""

@@ -3,24 +3,23 @@
   const body = document.querySelector(".candidates tbody");
   if (body) {
     const rows = [...body.rows];
-    const words = document.getElementById("words");
-    const least = document.getElementById("least");
-    const only = document.getElementById("only");
-    const shown = document.getElementById("shown");
+    const [words, least, most, only, many, shown] = ["words", "least", "most", "only", "many", "shown"].map((id) => document.getElementById(id));
     const filter = () => {
       const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-      let count = 0;
+      let fitting = 0;
       for (const row of rows) {
         const fits = wanted.every((word) => row.dataset.search.includes(word))
           && Number(row.dataset.probability) >= Number(least.value)
+          && Number(row.dataset.similarity) <= Number(most.value)
           && (!only.checked || row.dataset.makeable === "1");
-        row.hidden = !fits;
-        count += fits;
+        fitting += fits;
+        row.hidden = !fits || fitting > Number(many.value);
       }
-      shown.textContent = `${count} of ${rows.length} shown`;
+      shown.textContent = `${Math.min(fitting, Number(many.value))} of ${fitting} shown`;
       document.getElementById("bound").textContent = Number(least.value).toFixed(2);
+      document.getElementById("alike").textContent = Number(most.value).toFixed(2);
     };
-    for (const control of [words, least, only]) control.addEventListener("input", filter);
+    for (const control of [words, least, most, only, many]) control.addEventListener("input", filter);
     for (const button of document.querySelectorAll(".candidates th button")) {
       button.addEventListener("click", () => {
         const head = button.parentElement;
@@ -32,6 +31,7 @@
         const rank = (row) => Number(row.dataset.rank);
         rows.sort((a, b) => (up ? value(a) - value(b) : value(b) - value(a)) || rank(a) - rank(b));
         body.append(...rows);
+        filter();
       });
     }
     filter();

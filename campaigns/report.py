@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from campaigns.figures import boxes, scatter, yields
+from campaigns.wording import duration, in_print, refusal
 from inverse_design.descriptor_names import NAMES
 from inverse_design.drawing import bracketed
+from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
+from inverse_design.reference.textbook import textbook
 
 # Verdict -> headline and tone (a CSS class of the template).
 _HEADLINES: Final = {
@@ -26,19 +30,20 @@ _HEADLINES: Final = {
     "collapse": ("Generator failed", "bad"),
 }
 _UNFINISHED: Final = ("Not finished", "open")
-_TRACK = 132
+_REASONS: Final = 12
+_PAIRS: Final = 3  # plots of two properties against each other
 
 
 def render(context: Row) -> str:
     """Return the report as HTML; the same text for the same context.
 
-    context: `Results.outline()` with `candidates` as rows, `spec` (the campaign file as written), `spread` (property -> quantiles a
-    round), `weights` (prompts of the last round) and `doubts`.
+    context: `Results.outline()` with `candidates` as rows, `spec` (the campaign file as written), and what `evidence` says:
+    `spread` (property -> quantiles a round), `prompts`, `doubts` and `laboratory`.
     """
     verdict = context["verdict"]
     headline, tone = _HEADLINES[verdict["reason"]] if verdict else _UNFINISHED
-    candidates: list[Row] = context["candidates"]
-    scales = [_Scale.over(target, candidates) for target in context["targets"]]
+    candidates, targets = context["candidates"], context["targets"]
+    scales = [_Scale.over(target, candidates) for target in targets]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -46,79 +51,85 @@ def render(context: Row) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    targets = context["targets"]
-    weights = [row | {"numbers": row["prompt"].split(",")} for row in context["weights"]]
-    two = scatter(candidates, *targets[:2]) if len(targets) > 1 else None
+    environment.filters |= {"figure": _figure, "short": _short, "in_print": in_print}
+    pairs = [(a, b) for b in range(len(targets)) for a in range(b)][:_PAIRS] if candidates else []
     script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    refused = [(reason, count) for reason, count in context["rejections"].items() if reason != "accepted"]
-    rejections = sorted(refused, key=lambda pair: (-pair[1], pair[0]))
-    return environment.get_template(
-        "report.html.j2"
-    ).render(
-        **(context | {"weights": weights}),
+    refused = [(reason, refusal(reason), count) for reason, count in context["rejections"].items() if reason != "accepted"]
+    refused.sort(key=lambda one: (-one[2], one[0]))
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        **context,
         headline=headline,
         tone=tone,
         meters=_meters(context),
         scales=scales,
-        track=_TRACK,
         shown=[_shown(row, scales) for row in candidates],
         chart=yields(context["rounds"]),
-        moves=[boxes(context["spread"][target["column"]], target["low"], target["high"]) for target in targets],
-        scatter=two,
+        moves=[boxes(context["spread"][target["property"]], target["low"], target["high"]) for target in targets],
+        scatters=[(scales[a], scales[b], scatter(candidates, targets[a], targets[b])) for a, b in pairs],
+        textbook=_textbook(candidates),
         names=NAMES,
-        weight_columns=[index for index in range(len(NAMES)) if any(row["numbers"][index] != "0" for row in weights)],
+        asked=_asked(context["prompts"]),
         script=Markup(script),  # part of this package; its digest is all that the page's policy lets run
         script_digest=digest,
-        refused=rejections[:14],
-        refused_more=rejections[14:],
-        refused_most=max((count for _, count in rejections), default=1),
+        refused=refused[:_REASONS],
+        refused_more=refused[_REASONS:],
+        refused_most=max((count for *_, count in refused), default=1),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
-    """Where the values of one target fall on a track of `_TRACK` pixels; `zone` is where they should fall."""
+    """Where the values of one target fall on a track of `track` pixels; `zone` is where they should fall."""
 
     label: str
+    title: str
     unit: str
     wanted: str
     column: str
     digits: int
+    track: int
     low: float
     high: float
-    zone: tuple[float, float]
+    bounds: tuple[float | None, float | None]
     first: str
     """The way a click sorts at first: the better end on top."""
 
     @classmethod
     def over(cls, target: Row, candidates: list[Row]) -> _Scale:
         column, item = target["column"], PROPERTIES[target["property"]]
-        bounds = [target["low"], target["high"]]
+        bounds = (target["low"], target["high"])
         values = [bound for bound in bounds if bound is not None]
         for row in candidates:
             values += [row[column], row[f"{column}_low80"], row[f"{column}_high80"]]
         low, high = min(values, default=item.low), max(values, default=item.high)
         margin = 0.06 * (high - low) or item.scale
-        scale = cls(
+        return cls(
             label=item.name.replace("_", " "),
-            unit=item.unit,
-            wanted=target["wanted"],
+            title=item.label,
+            unit=in_print(item.unit),
+            wanted=in_print(target["wanted"], item.unit),
             column=column,
-            digits=0 if item.scale >= 5 else 2,
+            digits=0 if item.scale >= 5 else item.decimals,
+            track=132,
             low=low - margin,
             high=high + margin,
-            zone=(0, _TRACK),
+            bounds=bounds,
             first="up" if target["sign"] < 0 or (not target["sign"] and target["low"] is None) else "down",
         )
-        start, end = (scale.at(bound) if bound is not None else edge for bound, edge in zip(bounds, (0, _TRACK), strict=True))
-        return cls(**{name: getattr(scale, name) for name in cls.__slots__} | {"zone": (start, end - start)})
+
+    @property
+    def zone(self) -> tuple[float, float]:
+        """Start and width of what is asked for."""
+        start, end = (edge if bound is None else self.at(bound) for bound, edge in zip(self.bounds, (0, self.track), strict=True))
+        return start, round(end - start, 1)
 
     def at(self, value: float) -> float:
-        return round(_TRACK * (value - self.low) / (self.high - self.low), 1)
+        return round(self.track * (value - self.low) / (self.high - self.low), 1)
 
     def text(self, value: float) -> str:
-        return f"{value:.{self.digits}f}".replace("-", "\N{MINUS SIGN}")
+        return _minus(f"{value:.{self.digits}f}")
 
 
 def _shown(row: Row, scales: list[_Scale]) -> Row:
@@ -128,6 +139,7 @@ def _shown(row: Row, scales: list[_Scale]) -> Row:
         value, low, high = (row[scale.column + suffix] for suffix in ("", "_low80", "_high80"))
         answers.append(
             {
+                "scale": scale,
                 "value": scale.text(value),
                 "low": scale.text(low),
                 "high": scale.text(high),
@@ -136,38 +148,76 @@ def _shown(row: Row, scales: list[_Scale]) -> Row:
                 "measured": row.get(f"{scale.column}_measured") is not None,
             }
         )
-    return row | {"answers": answers, "structure": bracketed(row["psmiles"]), "search": _search(row)}
+    asked = row["prompt"].split(",")[-len(NAMES) :]
+    return row | {
+        "answers": answers,
+        "structure": bracketed(row["psmiles"]),
+        "search": _search(row),
+        "lineage": list(zip(NAMES, asked, _realised(row["psmiles"]), strict=False)),
+    }
+
+
+def _textbook(candidates: list[Row]) -> list[tuple[str, Markup]]:
+    """The well-known polymers named beside candidates, drawn once each."""
+    structures = {row["polymer"]: row["psmiles"] for row in textbook()}
+    return [(name, bracketed(structures[name])) for name in sorted({row["like"] for row in candidates} & structures.keys())]
+
+
+@lru_cache(maxsize=1024)
+def _realised(psmiles: str) -> tuple[int, ...]:
+    from inverse_design.descriptors import realised
+
+    unit = parse(psmiles)
+    assert isinstance(unit, RepeatUnit), psmiles
+    return realised(unit.mol)
 
 
 def _search(row: Row) -> str:
     """What the text filter looks through."""
-    words = (
-        row["polymer_class"],
-        row["psmiles"],
-        row["canonical_psmiles"],
-        row["id"],
-        row["route"],
-        row["monomers"],
-        row["warnings"],
-    )
+    words = [
+        row[name] for name in ("polymer_class", "psmiles", "canonical_psmiles", "id", "route", "monomers", "warnings", "like")
+    ]
     return " ".join(str(word) for word in words if word).lower()
+
+
+def _asked(prompts: Row) -> Row:
+    """Prompts with their numbers apart, and the descriptors that any of them asks for."""
+    heaviest = [row | {"numbers": row["prompt"].split(",")[-len(NAMES) :]} for row in prompts["heaviest"]]
+    columns = [index for index in range(len(NAMES)) if any(row["numbers"][index : index + 1] != ["0"] for row in heaviest)]
+    return prompts | {"heaviest": heaviest, "columns": columns}
 
 
 def _meters(context: Row) -> list[Row]:
     """What was found and what it cost, each against its limit."""
     budget = context["budget"]
-    lines: list[tuple[str, Any, Any]] = [
-        ("candidates that pass", context["passing"], context["wanted"]),
-        ("rounds", budget["rounds"], budget["rounds_limit"]),
-        ("texts generated", budget["samples"], budget["samples_limit"]),
-        ("hours", round(budget["hours"], 2), budget["hours_limit"]),
+    lines: list[tuple[float, str, float | None]] = [
+        (context["passing"], f"candidates pass, {context['wanted']:,} wanted", context["wanted"]),
+        (budget["rounds"], _of("rounds", budget["rounds_limit"]), budget["rounds_limit"]),
+        (budget["samples"], _of("texts generated", budget["samples_limit"]), budget["samples_limit"]),
+        (budget["hours"], "of work" + (f", {duration(3600 * limit)} allowed" if (limit := budget["hours_limit"]) else ""), limit),
     ]
     return [
         {
+            "value": duration(3600 * value) if label.startswith("of work") else f"{value:,}",
             "label": label,
-            "value": f"{value:,}",
-            "limit": limit and f"{limit:,}",
             "share": min(1.0, value / limit) if limit else None,
         }
-        for label, value, limit in lines
+        for value, label, limit in lines
     ]
+
+
+def _of(what: str, limit: float | None) -> str:
+    return f"of {limit:,} {what}" if limit else what
+
+
+def _figure(value: float) -> str:
+    """Three figures, as people write them."""
+    return _minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}")
+
+
+def _short(value: float) -> str:
+    return _minus(f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")

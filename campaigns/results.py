@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from inverse_design.binding import closest
-from inverse_design.descriptor_names import NAMES
 from inverse_design.properties import PROPERTIES, Property
 from inverse_design.protocols import Row
 from inverse_design.ranking import diverse as unlike
@@ -56,15 +54,10 @@ class Results:
         ]
 
     def adherence(self) -> list[Row]:
-        """Return one row a descriptor: how closely valid samples keep to their prompts.
+        """Return one row a descriptor: how closely valid samples keep to their prompts (`evidence.adherence`)."""
+        from campaigns.evidence import adherence
 
-        samples; exact: share as asked; bias: mean of realised - requested; mae: mean distance; correlation: Pearson, None where
-        one side is constant; low and high: 10 % and 90 % quantile of realised - requested.
-        """
-        history = self.state.history()
-        valid = history.realised[:, 0] >= 0
-        asked, got = history.requested[valid], history.realised[valid]
-        return [_adherence(name, asked[:, i], got[:, i]) for i, name in enumerate(NAMES)] if len(got) else []
+        return adherence(self.state)
 
     def to_pandas(self) -> Any:
         """Return `rows` as a pandas data frame."""
@@ -103,6 +96,7 @@ class Results:
 
     def report(self) -> str:
         """Return the report, one HTML page."""
+        from campaigns import evidence
         from campaigns.report import render
 
         return render(
@@ -111,48 +105,12 @@ class Results:
                 "candidates": self.rows(SHOWN),
                 "scored": len(self.state.candidates),
                 "spec": self.source,
-                "spread": self._spread(),
-                "weights": sorted(self.state.facts.get("prompts", []), key=lambda row: -row["weight"])[:8],
-                "strategy": self.state.facts.get("strategy", ""),
-                "doubts": self._doubts(),
+                "spread": evidence.spread(self.state),
+                "prompts": evidence.prompts(self.state),
+                "doubts": evidence.doubts(self.state, self.manifest["models"]),
+                "laboratory": evidence.laboratory(self.state),
             }
         )
-
-    def _spread(self) -> Row:
-        """Quantiles of each predicted property, a round at a time."""
-        spread: Row = {}
-        history = self.state.history()
-        rounds = np.split(history.scored, np.searchsorted(history.round[history.scored], np.arange(1, self.state.rounds)))
-        for target in self.state.spec.targets:
-            spread[column(PROPERTIES[target.property])] = [
-                {
-                    "round": index,
-                    "count": len(rows),
-                    "quantiles": np.quantile(history.mean[target.property][rows], (0.1, 0.25, 0.5, 0.75, 0.9)).tolist(),
-                }
-                for index, rows in enumerate(rounds)
-                if len(rows)
-            ]
-        return spread
-
-    def _doubts(self) -> list[Row]:
-        """How far each property is to be trusted, over all scored candidates: domain, interval, surrogates that differ."""
-        history, rows = self.state.history(), []
-        scored = history.scored
-        for target in self.state.spec.targets:
-            inside, std = history.domain[target.property][scored], history.std[target.property][scored]
-            apart = self.state.disagreement.get(target.property, [])
-            rows.append(
-                {
-                    "property": target.property,
-                    "unit": PROPERTIES[target.property].unit,
-                    "inside": float(np.mean(inside)) if len(scored) else None,
-                    "half": float(np.median(Z80 * std)) if len(scored) else None,
-                    "both": len(apart),
-                    "apart": float(np.median(apart)) if apart else None,
-                }
-            )
-        return rows
 
     def summary(self) -> Row:
         """Return where the campaign stands, as plain values."""
@@ -287,22 +245,6 @@ def _told(candidate: Candidate, targets: Sequence[Target]) -> Row:
     return row | {"laboratory": "; ".join(remarks) or None}
 
 
-def _adherence(name: str, asked: NDArray[np.int64], got: NDArray[np.int64]) -> Row:
-    residual = (got - asked).astype(np.float64)
-    low, high = np.quantile(residual, [0.1, 0.9])
-    varied = asked.std() > 0 and got.std() > 0
-    return {
-        "descriptor": name,
-        "samples": len(got),
-        "exact": float(np.mean(residual == 0)),
-        "bias": float(residual.mean()),
-        "mae": float(np.abs(residual).mean()),
-        "correlation": float(np.corrcoef(asked, got)[0, 1]) if varied else None,
-        "low": float(low),
-        "high": float(high),
-    }
-
-
 def _interval(candidate: Candidate, name: str) -> str:
     answer = candidate.predictions[name]
     digits = 0 if PROPERTIES[name].scale >= 5 else 2
@@ -332,11 +274,19 @@ def _row(rank: int, candidate: Candidate, targets: Sequence[Target], passes: boo
         "violation": missed,
         "similarity": candidate.similarity,
         "nearest": candidate.nearest,
+        **_familiar(candidate.canonical),
         "sa_score_h": candidate.sa_score,
         "prompt": candidate.prompt,
         "round": candidate.round,
         **_making(candidate.canonical),
     }
+
+
+def _familiar(canonical: str) -> Row:
+    from inverse_design.reference.textbook import familiar
+
+    found = familiar(canonical)
+    return {"like": found.name, "like_similarity": found.similarity}
 
 
 def _making(canonical: str) -> Row:

@@ -93,6 +93,10 @@ def evaluate_models(
             adherence(figures["polytao"], output / "polytao-adherence.png")
     if output is not None:
         (output / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        if "consensus" in figures:
+            from campaigns.evidence import HELD_OUT, held_out
+
+            (output / HELD_OUT.name).write_text(held_out(figures["consensus"]["properties"]), encoding="utf-8")
     return figures if model == "all" else figures[model]
 
 

@@ -16,6 +16,7 @@ from campaigns.lease import NAME, parse, read
 from campaigns.ledger import Ledger
 from campaigns.results import Results
 from campaigns.storage import disk_of
+from campaigns.wording import duration
 from inverse_design.binding import closest
 
 RECENT = 5
@@ -64,14 +65,6 @@ def expected(results: Results, seconds: list[float]) -> str:
     pace = sum(seconds[-RECENT:]) / len(seconds[-RECENT:])
     spent = "until its budget is spent" if wanted >= left else f"at {found:.1f} new candidates a round"
     return f"about {duration(min(wanted, left) * pace)} left, {spent}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: 40 s, 12 min, 3 h 05 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def view(results: Results, seconds: list[float], runs: bool) -> RenderableType:

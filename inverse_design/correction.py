@@ -111,12 +111,17 @@ class Correction:
     widen: factor on error bars, such that they fit the errors made when each measured polymer is left out.
     """
 
-    measured: int
+    points: tuple[Point, ...] = ()
     members: tuple[Residuals, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
     before: float = 0.0
     after: float = 0.0
     widen: float = 1.0
+
+    @property
+    def measured(self) -> int:
+        """How many measured polymers there are."""
+        return len(self.points)
 
     @classmethod
     def fit(cls, points: Sequence[Point], scale: float) -> Self:
@@ -125,9 +130,9 @@ class Correction:
         With fewer than three measured polymers nothing is corrected, nor where the average would be further off than no correction.
         The result does not depend on the order of the points.
         """
-        if len(points) < FEWEST:
-            return cls(measured=len(points))
         points = sorted(points, key=lambda point: point.canonical)
+        if len(points) < FEWEST:
+            return cls(points=tuple(points))
         forms = (NONE, AFFINE, LOCAL) if len(points) >= LOCAL_FROM else (NONE, AFFINE)
         members = [Residuals(form, points, scale) for form in forms]
         errors, stds = (np.stack(column) for column in zip(*(one.left_out() for one in members), strict=True))
@@ -142,7 +147,14 @@ class Correction:
         widen = math.sqrt((float(np.sum(mean**2 / variance)) + _TRUST) / (len(points) + _TRUST))
         shares = {one.form.name: float(weight) for one, weight in zip(members, weights, strict=True)}
         after = float(np.sqrt(np.mean(mean**2)))
-        return cls(measured=len(points), members=tuple(members), shares=shares, before=float(rmse[0]), after=after, widen=widen)
+        return cls(
+            points=tuple(points),
+            members=tuple(members),
+            shares=shares,
+            before=float(rmse[0]),
+            after=after,
+            widen=widen,
+        )
 
     def __call__(self, predicted: Prediction, canonical: str) -> Prediction:
         """Return the corrected prediction of a repeat unit in canonical form."""

@@ -24,7 +24,17 @@ STYLE: Final = (
 
 _BRACKET = 0.56  # half its height and the length of its lips, in bond lengths
 _LIP = 0.16
-_MARGIN = 14
+_MARGIN = 12
+_LOW = 84  # the least height of a drawing
+# Colours that stay apart on paper; the default's fluorine is too faint.
+_PALETTE: Final = {
+    7: (0.12, 0.3, 0.7),
+    8: (0.75, 0.1, 0.1),
+    9: (0.05, 0.42, 0.38),
+    14: (0.5, 0.36, 0.12),
+    16: (0.6, 0.42, 0.0),
+    17: (0.1, 0.45, 0.15),
+}
 # What RDKit writes for every bond and label, and the little of it that matters.
 _NOISE = re.compile(r"\s*(?:class='[^']*'|style='fill:none;[^']*?stroke:(#\w+);stroke-width:([\d.]+)px[^']*')")
 _EMPTY = re.compile(r"<path d='[^']*' fill='none'\s*/>\n|<!--.*?-->\n")
@@ -32,7 +42,7 @@ _EMPTY = re.compile(r"<path d='[^']*' fill='none'\s*/>\n|<!--.*?-->\n")
 
 @lru_cache(maxsize=1024)  # a report is written after every round, and most of its candidates stay
 def bracketed(psmiles: str, size: tuple[int, int] = SIZE) -> Markup:
-    """Return a repeat unit drawn as SVG, brackets across its open bonds and n at the right one."""
+    """Return a repeat unit drawn as SVG, brackets across its open bonds and n at the right one; no higher than it needs to be."""
     from rdkit import Chem
     from rdkit.Chem import rdDepictor
     from rdkit.Chem.Draw import rdMolDraw2D
@@ -50,8 +60,9 @@ def bracketed(psmiles: str, size: tuple[int, int] = SIZE) -> Markup:
     options.clearBackground = False
     options.padding = 0.07
     options.bondLineWidth = 1.4
-    options.fixedBondLength = 26
+    options.fixedBondLength = 27
     options.minFontSize = 9
+    options.updateAtomPalette(_PALETTE)
     options.addStereoAnnotation = False
     # Radical dots would mark the ends, which have no hydrogens.
     options.includeRadicals = False
@@ -60,6 +71,7 @@ def bracketed(psmiles: str, size: tuple[int, int] = SIZE) -> Markup:
     for end in ends:
         (anchor,) = mol.GetAtomWithIdx(end).GetNeighbors()
         places.append((drawing.GetDrawCoords(end), drawing.GetDrawCoords(anchor.GetIdx())))
+    heights = [drawing.GetDrawCoords(index).y for index in range(mol.GetNumAtoms())]
     drawing.FinishDrawing()
     text: str = drawing.GetDrawingText()
     # Written by RDKit from atoms and bonds alone: labels come out as paths, never as the text of the SMILES.
@@ -67,10 +79,10 @@ def bracketed(psmiles: str, size: tuple[int, int] = SIZE) -> Markup:
     body = _EMPTY.sub("", _NOISE.sub(_kept, text[text.index(">", start) + 1 : end_tag]))
     right = max(range(len(places)), key=lambda index: places[index][0].x)
     marks = "".join(_bracket(*place, label=index == right) for index, place in enumerate(places))
-    width, height = size
+    middle, height = (min(heights) + max(heights)) / 2, max(max(heights) - min(heights) + 2 * _MARGIN, _LOW)
     return Markup(
-        f'<svg role="img" aria-label="repeat unit" class="unit-drawing" viewBox="0 {-_MARGIN} {width} {height + 2 * _MARGIN}"'
-        f' width="{width}" height="{height}">{body}{marks}</svg>'
+        f'<svg role="img" aria-label="repeat unit" class="unit-drawing" viewBox="0 {middle - height / 2:.0f} {size[0]} {height:.0f}"'
+        f' width="{size[0]}" height="{height:.0f}">{body}{marks}</svg>'
     )
 
 

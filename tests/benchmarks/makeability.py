@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import random
 import sys
 import time
@@ -13,15 +12,13 @@ import pyarrow.parquet as pq
 from rdkit import Chem
 
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
+from inverse_design.reference.textbook import textbook
 from inverse_design.structure import polymer_class
 from inverse_design.synthesis.plan import synthesis, synthesis_of
 
-ROOT = Path(__file__).parents[1]
 
-
-def textbook() -> None:
-    with (ROOT / "inverse_design" / "synthesis" / "textbook.csv").open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+def known() -> None:
+    rows = textbook()
     right = 0
     for row in rows:
         found = synthesis(parse(row["psmiles"]))
@@ -52,5 +49,5 @@ def coverage(data: Path, most: int) -> None:
 
 
 if __name__ == "__main__":
-    textbook()
+    known()
     coverage(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 2000)

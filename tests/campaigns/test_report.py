@@ -45,6 +45,8 @@ def candidate(rank: int, psmiles: str) -> dict[str, Any]:
         "violation": 0.0,
         "similarity": 0.61 + 0.04 * rank,
         "nearest": "1f0c2a77b1d0e3a4",
+        "like": "Kapton",
+        "like_similarity": 0.41,
         "sa_score_h": 2.4 + 0.3 * rank,
         "prompt": "416,32,0,6,0,2,2,4,0,4,4,0,8,2,6",
         "round": rank,
@@ -108,17 +110,41 @@ def context() -> dict[str, Any]:
         "seed": 7,
         "scored": 1234,
         "spread": {
-            "tg_degc": [
+            "Tg": [
                 {"round": index, "count": 30, "quantiles": [100 + 20 * index + 30 * q for q in range(5)]} for index in range(12)
             ],
-            "bandgap_chain_ev": [],
+            "bandgap_chain": [],
         },
-        "weights": [{"prompt": "416,32,0,6,0,2,2,4,0,4,4,0,8,2,6", "weight": 0.086, "draws": 2}],
-        "strategy": "feasible-yield",
+        "prompts": {
+            "strategy": "feasible-yield",
+            "heaviest": [{"prompt": "416,32,0,6,0,2,2,4,0,4,4,0,8,2,6", "weight": 0.086, "draws": 2}],
+            "means": [{"round": 0, "numbers": [401.25] * 15}, {"round": 11, "numbers": [433.75] * 15}],
+        },
         "doubts": [
-            {"property": "Tg", "unit": "degC", "inside": 0.27, "half": 46.9, "both": 864, "apart": 19.2},
-            {"property": "bandgap_chain", "unit": "eV", "inside": None, "half": None, "both": 0, "apart": None},
+            {
+                "property": "Tg",
+                "unit": "degC",
+                "inside": 0.27,
+                "half": 46.9,
+                "both": 864,
+                "apart": 19.2,
+                "held_out": {"n": 379, "mae": 21.2, "coverage": 0.78},
+            },
+            {
+                "property": "bandgap_chain",
+                "unit": "eV",
+                "inside": None,
+                "half": None,
+                "both": 0,
+                "apart": None,
+                "held_out": None,
+            },
         ],
+        "adherence": [
+            {"descriptor": "MolWt", "samples": 4321, "exact": 0.03, "bias": 8.08, "mae": 54.1, "correlation": 0.85},
+            {"descriptor": "RingCount", "samples": 4321, "exact": 0.62, "bias": -0.15, "mae": 0.45, "correlation": None},
+        ],
+        "laboratory": [],
         "spec": "schema: 1\nname: heat-resistant-film\ntargets:\n  - {property: Tg, min: 350, unit: degC}\n",
     }
 
@@ -161,8 +187,12 @@ def test_the_report_is_whole_and_needs_nothing_from_elsewhere(context: dict[str,
         value for name, value in tags.attributes if name in {"href", "src", "action"} or (value and value.startswith("http"))
     ]
     assert all(
-        value in {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://www.rdkit.org/xml"} for value in outside
+        value in {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://www.rdkit.org/xml"}
+        or (value or "").startswith("#")
+        for value in outside
     )
+    ids = {value for name, value in tags.attributes if name == "id"}
+    assert {value[1:] for name, value in tags.attributes if name == "href" and value} <= ids
     assert not any(name.startswith("on") for name, _ in tags.attributes)
     assert "url(" not in text
     assert "@import" not in text
@@ -173,11 +203,12 @@ def test_it_says_what_was_found(context: dict[str, Any]) -> None:
     for words in (
         "Targets met",
         "25 distinct novel candidates",
-        "Tg &gt;= 350 degC",
+        "Tg ≥ 350 °C",
         "374",
         "346 to 402",
         "4,608",
-        "of 20,000",
+        "of 20,000 texts",
+        "25 wanted",
         "polyimide",
         "pass",
     ):
@@ -190,11 +221,18 @@ def test_it_says_what_was_found(context: dict[str, Any]) -> None:
         "polyimide from dianhydride",
         "none of the known polymerisations",
         "hydrolysis: acetal",
-        "19.2 degC",
+        "19.2 °C",
+        "80 % intervals hold 78 % of 379",
+        "no figures for these models",
+        "Kapton",
+        "4,321 valid texts",
+        "−0.15",
+        "433.8",
     ):
         assert words in text, words
-    assert text.index("structure:class:polyester") < text.index("<code>known") < text.index("invalid:unparsable")
-    assert "<code>accepted" not in text
+    reasons = ("another class: polyester", "known already", "too much like a known polymer", "no repeat unit: not SMILES")
+    assert [text.index(reason) for reason in reasons] == sorted(text.index(reason) for reason in reasons)
+    assert "accepted</" not in text
     assert "schema: 1" in text
     assert "5c1e" in text
 
@@ -216,6 +254,7 @@ def test_text_from_outside_is_shown_and_never_run(context: dict[str, Any], attac
     context["candidates"][0] |= {
         "prompt": attack,
         "nearest": attack,
+        "like": attack,
         "polymer_class": attack,
         "route": attack,
         "monomers": attack,
@@ -231,8 +270,9 @@ def test_text_from_outside_is_shown_and_never_run(context: dict[str, Any], attac
 
 
 def test_a_campaign_that_has_found_nothing(context: dict[str, Any]) -> None:
-    context |= {"verdict": None, "candidates": [], "rounds": [], "rejections": {}, "passing": 0, "weights": []}
-    context["spread"] = {"tg_degc": [], "bandgap_chain_ev": []}
+    context |= {"verdict": None, "candidates": [], "rounds": [], "rejections": {}, "passing": 0, "adherence": []}
+    context["prompts"] = {"strategy": "", "heaviest": [], "means": []}
+    context["spread"] = {"Tg": [], "bandgap_chain": []}
     text = render(context)
     assert "Not finished" in text
     assert "No generated text has passed" in text
@@ -268,6 +308,28 @@ def test_two_hundred_candidates_make_no_more_than_five_megabytes(context: dict[s
 
 def test_a_pareto_front_holds_what_nothing_beats() -> None:
     rows = [{"rank": n, "a": a, "b": b, "feasible": True} for n, (a, b) in enumerate([(1, 4), (2, 3), (2, 2), (3, 1), (1, 1)])]
-    drawn = scatter(rows, {"column": "a", "sign": 1}, {"column": "b", "sign": 1})
+    target = {"low": None, "high": None}
+    drawn = scatter(rows, {"column": "a", "sign": 1} | target, {"column": "b", "sign": 1} | target)
     assert drawn is not None
     assert {point["rank"] for point in drawn["front"]} == {0, 1, 3}
+    # A bound has a better side too: at most 2 of `a`, and as much of `b` as there is.
+    drawn = scatter(rows, {"column": "a", "sign": 0, "low": None, "high": 2.0}, {"column": "b", "sign": 1} | target)
+    assert drawn is not None
+    assert {point["rank"] for point in drawn["front"]} == {0}
+    # In a window neither side is better.
+    drawn = scatter(rows, {"column": "a", "sign": 0, "low": 1.0, "high": 2.0}, {"column": "b", "sign": 1} | target)
+    assert drawn is not None
+    assert drawn["front"] == []
+
+
+def test_what_the_laboratory_said_stands_beside_what_was_predicted(context: dict[str, Any]) -> None:
+    assert "What the laboratory said" not in render(context)
+    pair = {"psmiles": "*CC*", "predicted": 100.0, "half": 20.0, "measured": 131.0, "inside": False}
+    context["laboratory"] = [
+        {"property": "Tg", "unit": "degC", "pairs": [pair], "inside": 0, "before": None, "after": None},
+    ]
+    text = render(context)
+    assert "0 of 1 measured values lie within" in text
+    assert "Too few to correct predictions" in text
+    context["laboratory"][0] |= {"before": 31.0, "after": 12.5}
+    assert "the error goes from 31 to 12.5 °C" in render(context)

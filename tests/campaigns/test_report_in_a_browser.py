@@ -58,14 +58,30 @@ def test_sorting_and_filtering(page: tuple[Any, list[str]]) -> None:
     assert ranks(sheet) == ["5", "4", "3", "2", "1"]
     sheet.fill("#words", "ACETAL polyimide")
     assert ranks(sheet) == ["2"]
-    assert sheet.locator("#shown").text_content() == "1 of 5 shown"
+    assert sheet.locator("#shown").text_content() == "1 of 1 shown"
     sheet.fill("#words", "")
     sheet.check("#only")
     assert ranks(sheet) == ["4", "3", "2", "1"]
     sheet.locator("#least").fill("0.5")
     assert ranks(sheet) == ["3", "2", "1"]
+    sheet.locator("#most").fill("0.7")
+    assert ranks(sheet) == ["2", "1"]
     sheet.locator(".lineage summary >> visible=true").first.click()
-    assert sheet.locator(".lineage[open] dd >> visible=true").count() >= 15
+    assert sheet.locator(".lineage[open] .grid span >> visible=true").count() == 3 * 15
+    assert said == []
+
+
+def test_a_long_list_shows_its_best_and_the_rest_when_asked(context: dict[str, Any], page: tuple[Any, list[str]]) -> None:
+    sheet, said = page
+    rows = [context["candidates"][0] | {"rank": rank, "id": f"{rank:x}"} for rank in range(1, 41)]
+    sheet.goto("about:blank")
+    sheet.set_content(render(context | {"candidates": rows}))
+    assert ranks(sheet) == [str(rank) for rank in range(1, 26)]
+    sheet.click("th button[data-key=rank]")
+    assert ranks(sheet) == [str(rank) for rank in range(40, 15, -1)]
+    sheet.select_option("#many", "40")
+    assert len(ranks(sheet)) == 40
+    assert sheet.locator("#shown").text_content() == "40 of 40 shown"
     assert said == []
 
 
@@ -73,4 +89,6 @@ def test_it_fits_a_laptop_and_prints(page: tuple[Any, list[str]]) -> None:
     sheet, said = page
     assert sheet.evaluate("document.documentElement.scrollWidth") <= 1366
     assert len(sheet.pdf(format="A4", landscape=True)) > 10_000
+    sheet.set_viewport_size({"width": 420, "height": 900})
+    assert sheet.evaluate("document.documentElement.scrollWidth") <= 420
     assert said == []

@@ -10,7 +10,8 @@ from rich.console import Console
 from campaigns.campaign import Campaign
 from campaigns.ledger import Ledger
 from campaigns.results import Results
-from campaigns.watch import duration, expected, running, view, watch
+from campaigns.watch import expected, running, view, watch
+from campaigns.wording import duration
 from inverse_design.state import State
 from tests.campaigns.test_loop import drive, spec
 

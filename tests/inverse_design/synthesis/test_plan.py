@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-import csv
-from pathlib import Path
 
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
 from inverse_design.polymer import RepeatUnit, parse
+from inverse_design.reference.textbook import textbook
 from inverse_design.synthesis.linkages import LEVELS
 from inverse_design.synthesis.plan import STATISTICAL, Synthesis, synthesis
 from inverse_design.synthesis.retro import cut_of
 
-with Path(__file__).with_name("textbook.csv").open(encoding="utf-8", newline="") as lines:
-    TEXTBOOK = list(csv.DictReader(lines))
+TEXTBOOK = textbook()
 
 
 def made(text: str) -> Synthesis | None:
