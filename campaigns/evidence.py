@@ -90,7 +90,7 @@ def laboratory(state: State) -> list[Row]:
     """Return one row a measured property: each polymer told with its prediction before any correction, and what was corrected."""
     rows = []
     for name, correction in state.lab.corrections.items():
-        pairs = [
+        pairs: list[Row] = [
             {
                 "psmiles": point.canonical,
                 "predicted": point.predicted.mean,

@@ -24,7 +24,7 @@ from campaigns.tables import Table
 from campaigns.wording import INVALID_BECAUSE
 from inverse_design.errors import Problem, SpecError, StateError
 from inverse_design.loop import SHARD
-from inverse_design.polymer import RepeatUnit, parse
+from inverse_design.polymer import Reason, RepeatUnit, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Executor, Prediction, Row, WorkerSpec
 from inverse_design.spec import CampaignSpec, nearest

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
