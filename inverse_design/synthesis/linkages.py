@@ -39,7 +39,7 @@ CONDENSATIONS: Final = (
     Linkage(
         kind="imide",
         route="polyimide from dianhydride and diamine through the poly(amic acid)",
-        retro="[1#7;R:1](~[#6;R:2]=[O:3])~[#6;R:4]=[O:5]>>[#7:1].[#6:2](=[O:3])O[#6:4]=[O:5]",
+        retro="[1#7;R:1](~[#6;R;$([#6]~[#6]):2]=[O:3])~[#6;R;$([#6]~[#6]):4]=[O:5]>>[#7:1].[#6:2](=[O:3])O[#6:4]=[O:5]",
     ),
     Linkage(
         kind="benzazole",

@@ -35,6 +35,14 @@ _UNSTABLE: Final = (
     ("oxidation: amine of the chain", "[1CX4;!H0]-[1NX3;!$(N[#6]=[O,S])]"),
     ("oxidation: Si-Si bond", "[1Si]-[1Si]"),
 )
+# Monomers that would turn into something else: enols and enamines (unless a carbonyl or nitrile holds them), carbamic acids,
+# aminals and hemiaminals of a primary amine.
+_NEVER_BOTTLED: Final = (
+    "[OX2H,SX2H,NX3H2;!$(*-[#6]=[O,N,S])][CX3;!R]=[CX3]",
+    "[OX2H,SX2H,NX3H2;!$(*-[#6]=[O,N,S])][CX3;R]=[CX3;R;!$(C-[#6]=,#[#7,#8])]",
+    "[#7]-[CX3](=O)[OX2H]",
+    "[NX3H2]-[CX4]-[OX2,SX2,$([NX3;!$(N[#6,#16]=[O,S,N])])]",
+)
 _PHOSPHAZENE: Final = Linkage(
     kind="phosphazene",
     route="ring-opening polymerisation of hexachlorocyclotriphosphazene, then substitution",
@@ -80,7 +88,7 @@ def synthesis_of(canonical: str) -> Synthesis | None:
     if not isinstance(unit, RepeatUnit):
         raise ValueError(f"{canonical!r} is not a repeat unit: {unit}")
     chain = Chain(unit)
-    made = next((made for made in _routes(unit, chain) if not any(_is_enol(text) for text in made[1])), None)
+    made = next((made for made in _routes(unit, chain) if not any(_falls_apart(text) for text in made[1])), None)
     if made is None:
         return None
     route, found = made
@@ -92,8 +100,9 @@ def synthesis_of(canonical: str) -> Synthesis | None:
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_enol(smiles: str) -> bool:
-    return bool(Chem.MolFromSmiles(smiles).HasSubstructMatch(_pattern("[OX2H,SX2H,NX3H2;!$(*-[#6]=[O,N,S])][CX3;!R]=[CX3]")))
+def _falls_apart(smiles: str) -> bool:
+    mol = Chem.MolFromSmiles(smiles)
+    return any(mol.HasSubstructMatch(_pattern(smarts)) for smarts in _NEVER_BOTTLED)
 
 
 @cache
@@ -145,7 +154,13 @@ def _of_level(chain: Chain, level: tuple[Linkage, ...]) -> Made | None:
     # An ordered chain of three building blocks is made from two of them, joined beforehand by the other bond.
     parts = [made for kind in kinds if (made := _cut(chain, tuple(one for one in level if one.kind == kind))) is not None]
     fewer = [made for made in parts if _substantial(made[1]) <= _FEW]
-    return min(fewer or ([] if whole else parts), key=lambda made: max(map(_sa_score, made[1])), default=whole)
+    return min(fewer or ([] if whole else parts), key=_largest, default=whole)
+
+
+def _largest(made: Made) -> tuple[int, float]:
+    """How much is left to make by hand: heavy atoms of the largest monomer, then its SA score."""
+    sizes = {text: Chem.MolFromSmiles(text).GetNumHeavyAtoms() for text in made[1]}
+    return max(sizes.values()), max(map(_sa_score, made[1]))
 
 
 def _cut(
