@@ -4,7 +4,8 @@ residual = measured - predicted ~ GP(0, s^2 (offset^2 + slope^2 z z' + local^2 T
 the standardised prediction and T the Tanimoto kernel of Morgan fingerprints (Ralaivola et al., Neural Networks 18:1093, 2005).
 Without the local term this is Bayesian linear regression: an affine correction, shrunk towards none. No correction, an affine
 one and a local one are averaged with weights from their leave-one-out errors, which a Gaussian process has in closed form
-(Rasmussen & Williams 2006, section 5.4.2; weights: Yao et al., Bayesian Analysis 13:917, 2018).
+(Rasmussen & Williams 2006, section 5.4.2; weights: Yao et al., Bayesian Analysis 13:917, 2018), and from prior odds in favour
+of none: where a surrogate knows polymers of a kind, what is left of its errors has no structure that could be learnt.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from inverse_design.novelty import BITS, Packed, fingerprint
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.protocols import Prediction
 
-LOCAL_FROM: Final = 15
-"""Measured polymers from which structure may tell where predictions are off."""
 FEWEST: Final = 3
+"""Measured polymers from which predictions are corrected."""
+DOUBT: Final = 2.0
+"""Logarithm of the prior odds of no correction: of 0, 1 and 2 the least with which polymers of kinds that the surrogates know
+come out no worse on average (tests/benchmarks/lab.md)."""
 _TRUST: Final = 10.0  # measurements that the surrogate's own error bars count for
 
 _Floats = NDArray[np.float64]
@@ -133,12 +136,12 @@ class Correction:
         points = sorted(points, key=lambda point: point.canonical)
         if len(points) < FEWEST:
             return cls(points=tuple(points))
-        forms = (NONE, AFFINE, LOCAL) if len(points) >= LOCAL_FROM else (NONE, AFFINE)
-        members = [Residuals(form, points, scale) for form in forms]
+        members = [Residuals(form, points, scale) for form in (NONE, AFFINE, LOCAL)]
         errors, stds = (np.stack(column) for column in zip(*(one.left_out() for one in members), strict=True))
         rmse = np.sqrt(np.mean(errors**2, axis=1))
         # The likelihood of n left-out points is rmse ** -n; its root, since errors of few points are themselves uncertain.
         odds = (np.maximum(rmse, 1e-9 * scale) / max(float(rmse.max()), 1e-9 * scale)) ** (-len(points) / 2)
+        odds[0] *= math.exp(DOUBT)
         weights = odds / odds.sum()
         mean = weights @ errors
         if np.sqrt(np.mean(mean**2)) > rmse[0]:

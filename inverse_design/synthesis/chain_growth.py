@@ -78,6 +78,8 @@ def _tiles(mol: Chem.Mol, path: tuple[int, ...], orders: list[float], phase: int
     at, tiles = start, []
     while at < start + 2 * length and (at == start or (at - start) % length):
         if _comonomer(mol, path[at]):
+            if tiles and tiles[-1][1] == 1:
+                return None  # sulfur dioxide and carbon monoxide never add to themselves
             size = 1
         elif at + 2 < len(orders) and orders[at] == orders[at + 2] == 1 and orders[at + 1] == 2:
             size = 4
@@ -206,6 +208,8 @@ _RINGS: Final = (
     ("[OX2;R]1[CX4;R][CX4;R][CX4;R][CX4;R]1", (5,), "cationic ring-opening polymerisation of the tetrahydrofuran"),
     ("[OX2;R][CX4;R][OX2;R]", (5, 7, 8), "cationic ring-opening polymerisation of the cyclic acetal"),
 )  # fmt: skip
+_LARGEST: Final = 9
+"""Ring size up to which other heteroatoms may stand beside the group that opens."""
 _METATHESIS: Final = (4, 5, 7, 8, 9, 10, 12)
 
 
@@ -233,6 +237,8 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
         return amino
     closed_mol = Chem.MolFromSmiles(closed)
     for smarts, sizes, route in _RINGS:
+        if len(path) > _LARGEST and sum(atom.GetAtomicNum() != 6 for atom in atoms) > 1:
+            continue  # a diester or the like, made from its two halves
         if len(path) in sizes and closed_mol.HasSubstructMatch(Chem.MolFromSmarts(smarts)):
             return route, Counter([closed])
     return None

@@ -35,11 +35,26 @@ _UNSTABLE: Final = (
     ("oxidation: amine of the chain", "[1CX4;!H0]-[1NX3;!$(N[#6]=[O,S])]"),
     ("oxidation: Si-Si bond", "[1Si]-[1Si]"),
 )
+# What else of the unit would react while the chain is made: words of the route, and the group.
+_ACYLATES: Final = ("diacid", "diol", "diisocyanate", "phosgene", "dihalide", "epoxide", "aldehyde", "chloride", "diamine")
+_COMPETING: Final = (
+    (
+        "protect: free amine, which reacts too",
+        _ACYLATES,
+        "[NX3;H1,H2;!$(N[#6,#16,#15]=[O,S,N]);!$(N[#7,#8]);!$(N-[Si]);$(N[CX4])]",
+    ),
+    ("protect: free thiol, which reacts too", _ACYLATES, "[SX2H]"),
+    (
+        "protect: free hydroxyl, which reacts too",
+        ("diol", "diisocyanate", "phosgene", "aldehyde", "hydroxy"),
+        "[OX2H;!$(OC=O);!$(O[#7,P,S])]",
+    ),
+    ("catalyst: oxygen, nitrogen and sulfur poison Ziegler-Natta catalysts", ("Ziegler-Natta",), "[#7,#8,#16]"),
+)
 # Monomers that would turn into something else: enols and enamines (unless a carbonyl or nitrile holds them), carbamic acids,
 # aminals and hemiaminals of a primary amine.
 _NEVER_BOTTLED: Final = (
-    "[OX2H,SX2H,NX3H2;!$(*-[#6]=[O,N,S])][CX3;!R]=[CX3]",
-    "[OX2H,SX2H,NX3H2;!$(*-[#6]=[O,N,S])][CX3;R]=[CX3;R;!$(C-[#6]=,#[#7,#8])]",
+    "[OX2H,SX2H,NX3H2;!$(*-[#6]=[O,N,S])][CX3]=[CX3;!$(C-[#6]=,#[#7,#8])]",
     "[#7]-[CX3](=O)[OX2H]",
     "[NX3H2]-[CX4]-[OX2,SX2,$([NX3;!$(N[#6,#16]=[O,S,N])])]",
 )
@@ -94,6 +109,11 @@ def synthesis_of(canonical: str) -> Synthesis | None:
     route, found = made
     monomers = tuple(Monomer(smiles=text, count=count, sa_score=_sa_score(text)) for text, count in smallest(found).items())
     unstable = [name for name, smarts in _UNSTABLE if chain.mol.HasSubstructMatch(_pattern(smarts))]
+    unstable += [
+        name
+        for name, words, smarts in _COMPETING
+        if any(map(route.__contains__, words)) and unit.mol.HasSubstructMatch(_pattern(smarts))
+    ]
     if _substantial(found) > _FEW:
         unstable.append(STATISTICAL)
     return Synthesis(route=route, monomers=monomers, warnings=tuple(unstable))
@@ -168,9 +188,25 @@ def _cut(
 ) -> Made | None:
     residues = cut_chain(chain, linkages, keep, whole=whole)
     monomers = None if residues is None else monomers_of(residues)
-    if residues is None or not monomers:
+    if residues is None or not monomers or not _keeps_atoms(chain, monomers):
         return None
     return "; ".join(dict.fromkeys(linkage.route for linkage in residues.linkages)), monomers
+
+
+def _keeps_atoms(chain: Chain, monomers: Counter[str]) -> bool:
+    """Whether monomers bring the carbon of whole repeat units, and enough of every other element that stays."""
+    unit = Counter(atom.GetSymbol() for atom in chain.mol.GetAtoms() if atom.GetAtomicNum())
+    made: Counter[str] = Counter()
+    for text, count in monomers.items():
+        for atom in Chem.MolFromSmiles(text).GetAtoms():
+            made[atom.GetSymbol()] += count
+    carbon, needed = made["C"], unit["C"] // chain.copies
+    if not carbon or not needed:
+        return True
+    if carbon < needed and needed % carbon:
+        return False
+    units = max(1, carbon // needed) if carbon >= needed else 1 / (needed // carbon)
+    return all(made[one] >= units * unit[one] / chain.copies for one in ("N", "O", "S", "P", "Si", "F"))
 
 
 def _coupling(chain: Chain, level: tuple[Linkage, ...]) -> Made | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from inverse_design.correction import AFFINE, LOCAL, NONE, Correction, Form, Point, Residuals, packed, tanimoto
+from inverse_design.correction import AFFINE, DOUBT, LOCAL, NONE, Correction, Form, Point, Residuals, packed, tanimoto
 from inverse_design.lab import NOISE, Lab, Measured, Reading
 from inverse_design.protocols import Prediction
 
@@ -57,9 +57,8 @@ def test_a_constant_error_is_found_and_shrunk_by_the_textbook_formula() -> None:
     assert Residuals(AFFINE, same, 50.0).at(same[0].predicted, "*CCCCCCCCO*")[0] == pytest.approx(200 + 40 * shrink)
     found = Correction.fit(same, 50.0)
     left_out = 40 * (1 - 7 / (7 + (900 + 100) / (0.35 * 30) ** 2))
-    weight = 1 / (1 + (left_out / 40) ** 4)  # eight points: odds are the fourth power of the ratio of errors
-    assert found.shares["affine"] == pytest.approx(weight)
-    assert found(same[0].predicted, "*CCCCCCCCO*").mean == pytest.approx(200 + 40 * shrink * weight)
+    # Eight points: the odds against no correction are the fourth power of the ratio of errors, less what it is doubted by.
+    assert found.shares["affine"] / found.shares["none"] == pytest.approx((40 / left_out) ** 4 * math.exp(-DOUBT))
     assert found.after < found.before == pytest.approx(40)
 
 
