@@ -6,6 +6,7 @@ never proposed. Corrections, rankings and verdicts are recomputed from these fac
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ Ask = Callable[[Sequence[str]], list[list[Row]]]
 """Repeat units to the raw answers of the campaign's surrogates."""
 
 _LINES: Final = 20
+_FAR: Final = 4.0  # standard deviations from what was predicted
 _HOW: Final = {"none": "no correction", "affine": "a shift and a stretch", "local": "what was measured nearby in structure"}
 
 
@@ -131,6 +133,8 @@ class Told:
             lines.append(f"replaces the {self.replaced} readings that {found.source} gave before")
         lines += _some([f"  {line}" for name in polymers for line in self._polymer(name)])
         lines += ["not understood:", *_some([f"  {line}" for line in found.refused])] if found.refused else []
+        doubtful = self.doubtful()
+        lines += ["taken in, but look again:", *_some([f"  {line}" for line in doubtful])] if doubtful else []
         lines += [f"columns not read: {', '.join(found.unread)}"] if found.unread else []
         lines += [f"taken for granted: {', '.join(found.assumed)}"] if found.assumed else []
         for name, correction in self.after.lab.corrections.items():
@@ -165,6 +169,7 @@ class Told:
             "replaced": self.replaced,
             "readings": [asdict(reading) for reading in found.readings],
             "refused": list(found.refused),
+            "doubtful": self.doubtful(),
             "unread": list(found.unread),
             "assumed": list(found.assumed),
             "corrections": corrections,
@@ -173,6 +178,8 @@ class Told:
 
     def _polymer(self, canonical: str) -> Iterator[str]:
         readings = [one for one in self.understood.readings if one.canonical == canonical]
+        ours = next((one for one in self.before.candidates if one.canonical == canonical), None)
+        label = readings[0].psmiles if ours is None else f"{ours.id}  {ours.psmiles}"
         for name in dict.fromkeys(one.property for one in readings):
             one = self.after.lab.measured[canonical][name]
             cells = ", ".join(repr(reading.cell) for reading in readings if reading.property == name)
@@ -181,7 +188,22 @@ class Told:
                 for mark, value in ((">", one.low), ("<", one.high))
             )
             value = f" = {_shown(name, one.value, one.std)}" if one.value is not None else ""
-            yield f"{readings[0].psmiles}  {name}{value}{low}{high}  (from {cells})"
+            yield f"{label}  {name}{value}{low}{high}  (from {cells})"
+
+    def doubtful(self) -> list[str]:
+        """Return what looks like a slip: values far from what was predicted, and replicates far from each other."""
+        found = []
+        for name, correction in self.after.lab.corrections.items():
+            scale = PROPERTIES[name].scale
+            for point in correction.points:
+                cells = [one for one in self.understood.readings if one.canonical == point.canonical and one.property == name]
+                values = [one.value for one in cells if one.value is not None and not one.bound]
+                if values and max(values) - min(values) > scale:
+                    found.append(f"{cells[0].where}: replicates of {name} lie {max(values) - min(values):.3g} apart")
+                elif values and abs(point.value - point.predicted.mean) > _FAR * math.hypot(point.predicted.std, point.std):
+                    said = _shown(name, point.predicted.mean, point.predicted.std)
+                    found.append(f"{cells[0].where}: {_shown(name, point.value)}, predicted {said}; are unit and sample right?")
+        return found
 
 
 def tell(spec: CampaignSpec, ledger: Ledger, source: str, columns: Sequence[str], rows: Iterator[list[str]], ask: Ask) -> Told:

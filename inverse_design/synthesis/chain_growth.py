@@ -75,7 +75,8 @@ def _comonomer(mol: Chem.Mol, index: int) -> str | None:
 def _tiles(mol: Chem.Mol, path: tuple[int, ...], orders: list[float], phase: int, length: int) -> list[tuple[int, int]] | None:
     """Cover one or two periods of the path with (start, length of tile), or None where no cover closes."""
     start = length + phase
-    at, tiles = start, []
+    at = start
+    tiles: list[tuple[int, int]] = []
     while at < start + 2 * length and (at == start or (at - start) % length):
         if _comonomer(mol, path[at]):
             if tiles and tiles[-1][1] == 1:

@@ -84,6 +84,7 @@ def test_a_sheet_is_written_filled_in_and_told(folder: Path, tmp_path: Path) -> 
         "measured Tg 50 degC",
         "leave-one-out error",
         "(from '<40')",
+        f"{first.id}  {first.psmiles}  Tg = 50",
     ):
         assert text in words
     changes = {change.psmiles: change for change in answer.changes()}
@@ -92,6 +93,17 @@ def test_a_sheet_is_written_filled_in_and_told(folder: Path, tmp_path: Path) -> 
     assert json.dumps(answer.document(), allow_nan=False)
     row = next(row for row in Results(state=answer.after, manifest={}, source="", hours=0).rows() if row["id"] == first.id)
     assert (row["tg_degc_measured"], row["feasible"]) == (50, False)
+
+
+def test_what_looks_like_a_slip_is_named(folder: Path) -> None:
+    one, two, three = ranked(state(WANTED, Ledger.open(folder)))[:3]
+    sound = told(folder, [{"id": one.id, "Tg / degC": f"{one.predictions['Tg'].mean:.0f}"}])
+    assert sound.doubtful() == []
+    answer = told(folder, [{"id": two.id, "Tg / degC": "-100"}, {"id": three.id, "Tg / degC": "40; 340"}])
+    far, apart = sorted(answer.doubtful())
+    assert "row 2, 'Tg / degC': -100 degC, predicted" in far
+    assert "row 3, 'Tg / degC': replicates of Tg lie 300 apart" in apart
+    assert "taken in, but look again:" in answer.sentence()
 
 
 def test_facts_are_kept_recomputed_and_replaced_by_the_same_table(folder: Path) -> None:
