@@ -1,4 +1,5 @@
-"""Maximise and minimise: a randomly weighted Chebyshev distance to the best values seen, a new weighting every round.
+"""Maximise and minimise: two or three objectives by the volume they add (see `hypervolume`); one, or more than three, by a
+randomly weighted Chebyshev distance to the best values seen, a new weighting every round.
 
 ParEGO (Knowles, IEEE Trans. Evol. Comput. 10:50, 2006). With the distance max_k w_k (1 - g_k) of gains g in [0, 1],
 "better than the best so far" means g_k > 1 - d* / w_k for every k, so its probability is a product of normal tails.
@@ -15,7 +16,8 @@ from scipy.special import log_ndtr
 
 from inverse_design import seeds
 from inverse_design.acquisition.features import Array
-from inverse_design.acquisition.history import History
+from inverse_design.acquisition.history import History, Rows
+from inverse_design.ranking import pareto_fronts
 
 if TYPE_CHECKING:
     from inverse_design.acquisition.strategies import Problem
@@ -30,6 +32,13 @@ class Objectives:
 
     terms: Mapping[str, tuple[float, float, float, float]]
     best: float
+    front: Rows
+    """Indices of the candidates that pass, best Pareto fronts first."""
+
+    @property
+    def by_volume(self) -> bool:
+        """Whether there are two or three of them."""
+        return 2 <= len(self.terms) <= 3
 
     @classmethod
     def of(cls, problem: Problem, history: History, round_index: int) -> Self | None:
@@ -48,7 +57,9 @@ class Objectives:
             span = float(values.max()) - low or float(np.median(history.std[target.property][passing]))
             terms[target.property] = (sign, low, span, float(share))
             distance = np.maximum(distance, share * (1 - (values - low) / span))
-        return cls(terms=terms, best=float(distance.min()))
+        columns = [sign * history.mean[name][passing] for name, (sign, *_) in terms.items()]
+        fronts = pareto_fronts(np.stack(columns, axis=1))
+        return cls(terms=terms, best=float(distance.min()), front=passing[np.argsort(fronts, kind="stable")])
 
     def log_better(self, answers: Mapping[str, tuple[Array, Array]]) -> Array:
         """Return the log probability of a smaller distance than the best so far; answers: property -> mean and std, (n,)."""

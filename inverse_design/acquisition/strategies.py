@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,16 +24,24 @@ STRANGER = np.log(0.05)
 """What a candidate out of its models' domain is worth as a parent of prompts: it does not count, its relatives may."""
 
 
+POOLED = 150
+"""Parents of the pool's moves."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
     """The steps of the method, each a switch, so that a benchmark can ask what it is worth.
 
-    realised: learn from the descriptors that came out, not from those asked for; channel: average over what the generator makes
-    of a prompt; domain: model where the surrogates know their way; yields: local chance of a new accepted sample; screen: take
-    the better half of the pool's real vectors by the model; repulsion: within the batch; moves: share of the draws that are plain
-    moves around the elites, a hedge against a model that is wrong; thompson: share of the draws by Thompson sampling.
+    known: start from known polymers that the bundled process says meet the targets; evidence: what samples of nearby prompts
+    gave outweighs the model as they add up; realised: learn from the descriptors that came out, not from those asked for;
+    channel: average over what the generator makes of a prompt; domain: model where the surrogates know their way; yields: local
+    chance of a new accepted sample; screen: take the better half of the pool's real vectors by the model; repulsion: within the
+    batch; moves: share of the draws that are plain moves around the elites, a hedge against a model that is wrong; thompson: share
+    of the draws by Thompson sampling.
     """
 
+    known: bool = True
+    evidence: bool = True
     realised: bool = True
     channel: bool = True
     domain: bool = True
@@ -57,6 +65,7 @@ class Problem:
     seed: int
     scale: Scale
     realism: Realism
+    known: History | None = None
     steps: Steps = Steps()
 
 
@@ -74,7 +83,10 @@ def decide(strategy: str, problem: Problem, history: History, round_index: int, 
     `wider`: spread the weights four times as far as usual, before a campaign is given up.
     """
     rng = seeds.generator(problem.seed, round_index, 0)
-    if strategy == "random" or len(history.scored) < ENOUGH:
+    uses_known = strategy not in ("random", "elite") and problem.steps.known and problem.known is not None
+    problem = problem if uses_known else replace(problem, known=None)
+    examples = len(history.scored) + (0 if problem.known is None else len(problem.known.scored))
+    if strategy == "random" or examples < ENOUGH:
         return _random(problem, rng, strategy)
     if strategy == "elite":
         return _elite(problem, history, rng)
@@ -93,6 +105,17 @@ def elites(history: History, count: int = 60) -> IntVectors:
     return history.realised[rows[np.argsort(-worth, kind="stable")][:count]]
 
 
+def parents(problem: Problem, history: History, count: int, rng: np.random.Generator) -> IntVectors:
+    """Return realised vectors that passed, own and known in equal parts at random, topped up by the nearest misses; (at most count, 15)."""
+    found = []
+    for past in (history, problem.known):
+        if past is not None and len(past.scored):
+            rows = rng.permutation(past.scored)
+            worth = past.log_feasibility[rows] + np.where(past.in_domain[rows], 0.0, STRANGER)
+            found.append(past.realised[rows[np.argsort(-np.minimum(worth, np.log(problem.confidence)), kind="stable")]])
+    return np.unique(np.concatenate([vectors[: count // len(found)] for vectors in found]), axis=0)
+
+
 def _elite(problem: Problem, history: History, rng: np.random.Generator) -> Decision:
     moved = _moved(problem, history, problem.prompts, rng)
     rest = problem.prior[rng.integers(len(problem.prior), size=problem.prompts - len(moved))]
@@ -101,7 +124,7 @@ def _elite(problem: Problem, history: History, rng: np.random.Generator) -> Deci
 
 def _moved(problem: Problem, history: History, count: int, rng: np.random.Generator) -> IntVectors:
     """Return at most `count` moves around the elites that are within bounds and real."""
-    moved = moves(elites(history, problem.prompts // 2), 6 * count, rng)
+    moved = moves(elites(history, problem.prompts // 2), 6 * count, rng) if len(history.scored) else np.zeros((0, 15), np.int64)
     return moved[problem.bounds.allow(moved) & problem.realism.real(moved)][:count]
 
 
@@ -114,7 +137,7 @@ def _modelled(
     utility = Utility.learn(problem, history, round_index)
     pool, origin = build(
         problem.prior,
-        elites(history),
+        parents(problem, history, POOLED, rng),
         np.zeros((0, 15), np.int64),
         problem.pool,
         problem.bounds,

@@ -75,6 +75,10 @@ class PropertyModel:
             with torch.no_grad():  # factorises the covariance of the rows: if that fails, it does so here
                 model.posterior(torch.from_numpy(np.ascontiguousarray(x[:1])))
 
+    def spread(self, name: str) -> float:
+        """Return the standard deviation of the values of a property that were learnt from."""
+        return float(self.models[name].outcome_transform.stdvs)
+
     @torch.no_grad()
     def marginals(self, name: str, x: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation (with observation noise) of a property at (n, d) features."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from inverse_design import seeds
 from inverse_design.acquisition.features import Array, IntVectors, closeness
-from inverse_design.acquisition.history import History, Rows
+from inverse_design.acquisition.history import Flags, History, Rows
 from inverse_design.acquisition.objectives import Objectives
 from inverse_design.acquisition.strategies import ENOUGH, NEAR, Problem
 from inverse_design.acquisition.surrogate import MAX_ROWS, PropertyModel, UnfitError, choose_rows
@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 
 FORGET = 0.8
 """Weight of what a neighbourhood gave one round ago."""
+TRUST = 8.0
+"""Samples in the neighbourhood of a prompt that say as much of its yield as the model does."""
+OWN = 0.67
+"""Share of the rows to learn from that a campaign's own samples may fill, where known polymers can be learnt from, too."""
 AGE = 20
 """Rounds after which what a neighbourhood gave is forgotten altogether (0.8^20 = 0.01)."""
 ECHOES = 6
 """Residuals (realised - requested) a prompt's yield is averaged over."""
 RECENT = 4000
 """Latest valid samples that residuals are taken from."""
+PRUNED = 200
+"""Prompts of the pool whose gain in volume is asked for: the best by utility."""
 DRAWN = 800
 """Prompts of the pool that joint posterior draws are made over: the best by utility."""
 WORST = -60.0
@@ -54,17 +60,24 @@ class Utility:
     def learn(cls, problem: Problem, history: History, round_index: int) -> Self:
         """Fit the models; where a fit fails, take BoTorch's default hyper-parameters, and where these fail too, none."""
         weights = property_weights(problem, history, round_index)
-        chosen = _rows(problem, history, history.scored, weights)
-        known = np.flatnonzero(history.in_domain)
+        chosen = _rows(problem, history, history.scored, weights, MAX_ROWS)
+        inside = np.flatnonzero(history.in_domain)
         # What counts is to pass in domain, and there the same descriptors mean other values than among strangers.
-        apart = problem.steps.domain and ENOUGH <= len(known) < len(history.scored)
-        rows = _rows(problem, history, known, weights) if apart else chosen
-        vectors = history.realised if problem.steps.realised else history.requested
+        apart = problem.steps.domain and ENOUGH <= len(inside) < len(history.scored)
+        share = MAX_ROWS if problem.known is None else round(OWN * MAX_ROWS)
+        rows = _rows(problem, history, inside if apart else history.scored, weights, share)
+        parts = [(history, rows)]
+        if problem.known is not None:
+            everything = seeds.generator(problem.seed, 4).permutation(problem.known.scored)
+            parts.append((problem.known, _rows(problem, problem.known, everything, weights, MAX_ROWS - len(rows))))
+        x = np.concatenate([_inputs(problem, _vectors(problem, past)[rows]) for past, rows in parts])
         data = {
-            target.property: (_inputs(problem, vectors[rows]), history.mean[target.property][rows]) for target in problem.targets
+            target.property: (x, np.concatenate([past.mean[target.property][rows] for past, rows in parts]))
+            for target in problem.targets
         }
         if problem.steps.domain and 0 < history.in_domain[chosen].sum() < len(chosen):
-            data["in domain"] = (_inputs(problem, vectors[chosen]), history.in_domain[chosen].astype(np.float64))
+            known_to = history.in_domain[chosen].astype(np.float64)
+            data["in domain"] = (_inputs(problem, _vectors(problem, history)[chosen]), known_to)
         model, fallback = None, None
         for fit in (True, False):
             try:
@@ -79,11 +92,37 @@ class Utility:
             model=model,
             windows=_windows(problem, history),
             objectives=Objectives.of(problem, history, round_index),
-            facts={"fallback": fallback, "rows": len(rows), "property_weights": weights},
+            facts={"fallback": fallback, "rows": len(x), "property_weights": weights},
         )
 
     def of(self, pool: IntVectors, x: Array) -> Array:
         """Return the log-utility of prompts (n, 15), scaled x (n, 14); shape (n,)."""
+        problem, history = self.problem, self.history
+        found = self._log_model(pool, x)
+        if problem.steps.evidence:
+            generated, passed = nearby(problem, history, x, self.round_index, passing(problem, history))
+            found = np.log((TRUST * np.exp(found) + passed) / (TRUST + generated))
+        return found if self.model is None or self.objectives is None else found + self._log_better(pool, found)
+
+    def _log_better(self, pool: IntVectors, log_utility: Array) -> Array:
+        """Return the log of how much each prompt is expected to better the objectives; those not asked gain as little as the least; (n,)."""
+        model, objectives = self.model, self.objectives
+        assert model is not None and objectives is not None
+        if not objectives.by_volume:
+            inputs = _inputs(self.problem, pool)
+            return objectives.log_better({name: model.marginals(name, inputs) for name in objectives.terms})
+        from inverse_design.acquisition.hypervolume import BASELINE, log_gain
+
+        among = np.argsort(-log_utility, kind="stable")[:PRUNED]
+        best = _inputs(self.problem, _vectors(self.problem, self.history)[objectives.front[:BASELINE]])
+        worst = {name: (sign, sign * low) for name, (sign, low, _, _) in objectives.terms.items()}
+        seed = seeds.seed(self.problem.seed, self.round_index, 5)
+        asked = log_gain(model, _inputs(self.problem, pool[among]), best, worst, seed)
+        gain: Array = np.full(len(pool), asked.min())
+        gain[among] = asked
+        return gain
+
+    def _log_model(self, pool: IntVectors, x: Array) -> Array:
         problem, history = self.problem, self.history
         log_yield = np.log(local_yield(problem, history, x, self.round_index)) if problem.steps.yields else np.zeros(len(pool))
         if self.model is None:
@@ -98,20 +137,18 @@ class Utility:
         return None if self.model is None else self._log_promise
 
     def _log_promise(self, vectors: IntVectors) -> Array:
-        """Log chance that a molecule of these descriptors is in domain, passes every target, and betters the objectives."""
+        """Log chance that a molecule of these descriptors is in domain and passes every target."""
         model = self.model
         assert model is not None
         inputs = _inputs(self.problem, vectors)
         total: Array = np.zeros(len(vectors))
-        better: dict[str, tuple[Array, Array]] = {}
         for name in model.models:
             mean, std = model.marginals(name, inputs)
             if name == "in domain":
                 total += np.log(np.clip(mean, 0.01, 1.0))
             else:
                 total += np.maximum(log_interval(mean, std, *self.windows[name]), WORST)
-                better[name] = mean, std
-        return total if self.objectives is None else total + self.objectives.log_better(better)
+        return total
 
     def thompson(self, pool: IntVectors, x: Array, log_utility: Array, count: int) -> list[int]:
         """Return `count` prompts, each the best under its own joint posterior draw; the feasible with the best yield first."""
@@ -134,8 +171,7 @@ class Utility:
                 gain += np.log(np.clip(drawn, 0.01, 1.0))
                 continue
             low, high = self.windows[name]
-            spread = float(np.nanstd(history.mean[name])) or 1.0
-            miss += weights[name] * np.maximum(np.maximum(low - drawn, drawn - high), 0.0) / spread
+            miss += weights[name] * np.maximum(np.maximum(low - drawn, drawn - high), 0.0) / self.model.spread(name)
             draws[name] = drawn
         if self.objectives is not None:
             gain += self.objectives.gain(draws)
@@ -161,13 +197,24 @@ def property_weights(problem: Problem, history: History, round_index: int, round
     return {name: value * len(raw) / sum(raw.values()) for name, value in raw.items()}
 
 
-def _rows(problem: Problem, history: History, among: Rows, weights: dict[str, float]) -> Rows:
-    """Of the samples `among` those to learn from: the least violating, and others spread over the rest."""
+def passing(problem: Problem, history: History) -> Flags:
+    """Return which samples count: new, in domain, and meeting every target with the confidence asked for; (n,)."""
+    return np.asarray(history.in_domain & history.accepted & (history.log_feasibility >= np.log(problem.confidence)))
+
+
+def _vectors(problem: Problem, history: History) -> IntVectors:
+    return history.realised if problem.steps.realised else history.requested
+
+
+def _rows(problem: Problem, history: History, among: Rows, weights: dict[str, float], count: int) -> Rows:
+    """Of the samples `among` at most `count` to learn from: the least violating, and others spread over the rest."""
+    if not len(among):
+        return among
     misses: Array = np.where(history.in_domain[among], 0.0, 1.0) if problem.steps.domain else np.zeros(len(among))
     for target in problem.targets:
         missed = violation(target, history.mean[target.property][among])
         misses = misses + weights[target.property] * missed / np.median(history.std[target.property][among])
-    return among[choose_rows(problem.scale(history.realised[among]), misses, MAX_ROWS)]
+    return among[choose_rows(problem.scale(history.realised[among]), misses, count)]
 
 
 def _inputs(problem: Problem, vectors: IntVectors) -> Array:
@@ -182,21 +229,30 @@ def local_yield(problem: Problem, history: History, x: Array, round_index: int) 
     A discounted count of accepted against generated samples in the neighbourhood, shrunk to the overall rate: it
     falls where a neighbourhood has been mined out, and where the generator or the structure filter refuses.
     """
+    age = FORGET ** (round_index - 1 - history.round)
+    overall = float((age * history.accepted).sum() + 1) / float(age.sum() + 2)
+    generated, accepted = nearby(problem, history, x, round_index, history.accepted)
+    return np.asarray((2 * overall + accepted) / (2 + generated), dtype=np.float64)
+
+
+def nearby(problem: Problem, history: History, x: Array, round_index: int, which: Flags) -> tuple[Array, Array]:
+    """Return how many samples were generated around each prompt, and how many of them were one of `which`; (n,) each.
+
+    Counts fade with distance and with age, `FORGET` a round.
+    """
     recent = np.flatnonzero(history.round >= round_index - AGE)
     prompts, group = np.unique(history.requested[recent], axis=0, return_inverse=True)
     age = FORGET ** (round_index - 1 - history.round[recent])
     generated = np.bincount(group.reshape(-1), age, len(prompts))
-    accepted = np.bincount(group.reshape(-1), age * history.accepted[recent], len(prompts))
-    overall = float(accepted.sum() + 1) / float(generated.sum() + 2)
+    counted = np.bincount(group.reshape(-1), age * which[recent], len(prompts))
     near = closeness(x, problem.scale(prompts), NEAR)
-    return np.asarray((2 * overall + near @ accepted) / (2 + near @ generated), dtype=np.float64)
+    return near @ generated, near @ counted
 
 
 def _windows(problem: Problem, history: History) -> dict[str, tuple[float, float]]:
     each = problem.confidence ** (1 / len(problem.targets))
-    return {
-        target.property: needed(target, float(np.nanmedian(history.std[target.property])), each) for target in problem.targets
-    }
+    past = [one for one in (history, problem.known) if one is not None and len(one.scored)][0]
+    return {target.property: needed(target, float(np.nanmedian(past.std[target.property])), each) for target in problem.targets}
 
 
 def _echoes(problem: Problem, history: History, pool: IntVectors, x: Array) -> list[IntVectors]:

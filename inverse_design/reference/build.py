@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ SOURCES: Final = {
 
 def build_reference(data: Path, out: Path) -> None:
     """Write both files into `out` from `structures.parquet` and `hypothetical.smi.gz` in `data`; the same bytes every time."""
-    texts = _by_source(data)
+    texts = by_source(data)
     found: dict[int, bytes] = {}
     for part in _parts([*texts["known"], *WELL_KNOWN]):
         for unit in canonical_units(part):
@@ -53,13 +53,10 @@ def build_reference(data: Path, out: Path) -> None:
     sources: list[int] = []
     classes: list[int] = []
     names = list(CLASSES)
-    for code, (source, most) in enumerate(SOURCES.items()):
-        chosen = texts[source]
-        step = max(1, len(chosen) // most)
-        for part in _parts(chosen[::step][:most]):
-            rows += [realised(unit.mol) for unit in part]
-            sources += [code] * len(part)
-            classes += [names.index(polymer_class(unit)) for unit in part]
+    for code, part in prompted(texts):
+        rows += [realised(unit.mol) for unit in part]
+        sources += [code] * len(part)
+        classes += [names.index(polymer_class(unit)) for unit in part]
     tensors: dict[str, NDArray[Any]] = {
         "descriptors": np.array(rows, np.int16),
         "source": np.array(sources, np.uint8),
@@ -80,7 +77,16 @@ def build_properties(data: Path, out: Path) -> None:
     (out / "properties.json").write_text(table(values), encoding="utf-8")
 
 
-def _by_source(data: Path) -> dict[str, list[str]]:
+def prompted(texts: Mapping[str, list[str]]) -> Iterator[tuple[int, list[RepeatUnit]]]:
+    """Yield the repeat units behind the rows of descriptors.safetensors, in their order, with the index of their source."""
+    for code, (source, most) in enumerate(SOURCES.items()):
+        chosen = texts[source]
+        step = max(1, len(chosen) // most)
+        for part in _parts(chosen[::step][:most]):
+            yield code, part
+
+
+def by_source(data: Path) -> dict[str, list[str]]:
     """Texts of each source, smallest repeat units first."""
     table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
     with gzip.open(data / "hypothetical.smi.gz", "rt", encoding="ascii") as lines:
