@@ -107,7 +107,8 @@ class Utility:
     def _log_better(self, pool: IntVectors, log_utility: Array) -> Array:
         """Return the log of how much each prompt is expected to better the objectives; those not asked gain as little as the least; (n,)."""
         model, objectives = self.model, self.objectives
-        assert model is not None and objectives is not None
+        assert model is not None
+        assert objectives is not None
         if not objectives.by_volume:
             inputs = _inputs(self.problem, pool)
             return objectives.log_better({name: model.marginals(name, inputs) for name in objectives.terms})
@@ -251,7 +252,7 @@ def nearby(problem: Problem, history: History, x: Array, round_index: int, which
 
 def _windows(problem: Problem, history: History) -> dict[str, tuple[float, float]]:
     each = problem.confidence ** (1 / len(problem.targets))
-    past = [one for one in (history, problem.known) if one is not None and len(one.scored)][0]
+    past = next(one for one in (history, problem.known) if one is not None and len(one.scored))
     return {target.property: needed(target, float(np.nanmedian(past.std[target.property])), each) for target in problem.targets}
 
 

@@ -4,15 +4,17 @@ As a generator it breeds the polymers of a library that come closest to a prompt
 loop with selection of its own can use it, as `tests/benchmarks/acquisition.py` does.
 """
 
-import csv
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from rdkit import Chem, rdBase
+
 from inverse_design.descriptors import realised
+from inverse_design.novelty import table_texts
 from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.split import WELL_KNOWN
-from rdkit import Chem, rdBase
 
 ATOMS = (6, 6, 6, 7, 8, 9, 16)
 RINGS = tuple(Chem.MolFromSmiles(text) for text in ("c1ccccc1", "C1CCCCC1", "c1ccncc1", "c1ccsc1", "O=C1NC(=O)c2ccccc21"))
@@ -22,32 +24,29 @@ NEAREST = 6
 
 
 class GraphGA:
-    """library: a CSV file with a column psmiles; without one, well-known polymers. mutation: share of children that are mutated."""
+    """library: a CSV file with a column psmiles or smiles; without one, well-known polymers. mutation: share of children mutated."""
 
     def __init__(self, library: str | None = None, mutation: float = 0.5) -> None:
-        texts = (
-            list(WELL_KNOWN)
-            if library is None
-            else [row["psmiles"] for row in csv.DictReader(Path(library).open(encoding="utf-8"))]
-        )
+        texts = list(WELL_KNOWN) if library is None else table_texts(Path(library))
         units = [unit for unit in map(parse, texts) if isinstance(unit, RepeatUnit)]
         self.library = [(unit.psmiles, realised(unit.mol)) for unit in units]
         self.mutation = mutation
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
         """Return one text per seed for each prompt; a text depends on its prompt and seed alone."""
-        texts = []
-        for prompt, own in zip(prompts, seeds, strict=True):
-            wanted = [int(number) for number in prompt.split(",")[-15:]]
-            # Counts are compared as they are, the weight by its heavy atoms' worth.
-            near = sorted(
-                self.library,
-                key=lambda unit: sum(
-                    abs(a - b) / (12 if i == 0 else 1) for i, (a, b) in enumerate(zip(unit[1], wanted, strict=True))
-                ),
-            )
-            texts.append([child([text for text, _ in near[:NEAREST]], seed, self.mutation) for seed in own])
-        return texts
+        return [
+            [child(self._near(prompt), seed, self.mutation) for seed in own] for prompt, own in zip(prompts, seeds, strict=True)
+        ]
+
+    def _near(self, prompt: str) -> list[str]:
+        """Return the units of the library nearest to a prompt, nearest first; weights count by their heavy atoms' worth."""
+        wanted = [int(number) for number in prompt.split(",")[-15:]]
+        scales = [12, *[1] * 14]
+
+        def apart(unit: tuple[str, tuple[int, ...]]) -> float:
+            return sum(abs(a - b) / scale for a, b, scale in zip(unit[1], wanted, scales, strict=True))
+
+        return [text for text, _ in sorted(self.library, key=apart)[:NEAREST]]
 
 
 def child(parents: Sequence[str], seed: int, mutation: float = 0.5) -> str:
@@ -79,7 +78,7 @@ def _half(mol: Chem.Mol, draw: random.Random) -> tuple[Chem.Mol, int] | None:
     """Cut at a bond of the backbone outside rings; return one side and the atom that was cut off there."""
     stars = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
     path = Chem.GetShortestPath(mol, *stars)
-    bonds = [mol.GetBondBetweenAtoms(i, j) for i, j in zip(path, path[1:], strict=False)]
+    bonds = [mol.GetBondBetweenAtoms(i, j) for i, j in pairwise(path)]
     cuts = [bond for bond in bonds if not bond.IsInRing() and bond.GetBondType() == Chem.BondType.SINGLE]
     if not cuts:
         return None
@@ -89,11 +88,11 @@ def _half(mol: Chem.Mol, draw: random.Random) -> tuple[Chem.Mol, int] | None:
         atom.SetIntProp("was", atom.GetIdx())
     open_.RemoveBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
     pieces = Chem.GetMolFrags(open_, asMols=True, sanitizeFrags=False)
-    piece = draw.choice([piece for piece in pieces if any(atom.GetAtomicNum() == 0 for atom in piece.GetAtoms())])
+    # A star alone is nothing to join to.
+    sides = [piece for piece in pieces if piece.GetNumAtoms() > 1 and any(atom.GetAtomicNum() == 0 for atom in piece.GetAtoms())]
+    piece = draw.choice(sides)
     ends = {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()}
-    at = next(atom.GetIdx() for atom in piece.GetAtoms() if atom.GetIntProp("was") in ends)
-    # A cut next to a star leaves a bare star, to which nothing can be joined.
-    return None if piece.GetNumAtoms() == 1 else (piece, at)
+    return piece, next(atom.GetIdx() for atom in piece.GetAtoms() if atom.GetIntProp("was") in ends)
 
 
 def mutated(mol: Chem.Mol, draw: random.Random) -> str | None:
