@@ -17,7 +17,7 @@ from inverse_design.descriptors import project
 
 CHUNK = 500
 """Vectors whose distances are computed at once: 16 MB."""
-SCREENED = 12
+SCREENED = 6
 """Real vectors looked at for each one taken for its promise."""
 
 

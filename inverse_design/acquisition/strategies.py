@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from inverse_design.acquisition.pool import Bounds, Realism, build, moves
 from inverse_design.acquisition.weights import effective_size, repelled, tempered
 from inverse_design.protocols import Row
 from inverse_design.target import Target
+
+if TYPE_CHECKING:
+    from botorch.models import SingleTaskGP
 
 NEAR = 0.15
 """Width, in scaled features, within which prompts count as the same neighbourhood."""
@@ -32,7 +36,8 @@ POOLED = 150
 class Steps:
     """The steps of the method, each a switch, so that a benchmark can ask what it is worth.
 
-    known: start from known polymers that the bundled process says meet the targets; evidence: what samples of nearby prompts
+    known: start from known polymers that the bundled process says meet the targets; refit: fit hyper-parameters anew in
+    every round, not once on known polymers; evidence: what samples of nearby prompts
     gave outweighs the model as they add up; realised: learn from the descriptors that came out, not from those asked for;
     channel: average over what the generator makes of a prompt; domain: model where the surrogates know their way; yields: local
     chance of a new accepted sample; screen: take the better half of the pool's real vectors by the model; repulsion: within the
@@ -42,6 +47,7 @@ class Steps:
 
     known: bool = True
     evidence: bool = True
+    refit: bool = False
     realised: bool = True
     channel: bool = True
     domain: bool = True
@@ -54,7 +60,10 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What does not change during a campaign: targets, prior and bounds of prompts, and how much is drawn a round."""
+    """What does not change during a campaign: targets, prior and bounds of prompts, and how much is drawn a round.
+
+    known: polymers that were never generated, as a history; fitted: what a process has learnt from them, filled at its first decision.
+    """
 
     targets: Sequence[Target]
     prior: IntVectors
@@ -66,6 +75,7 @@ class Problem:
     scale: Scale
     realism: Realism
     known: History | None = None
+    fitted: dict[str, SingleTaskGP] = field(default_factory=dict, compare=False, repr=False)
     steps: Steps = Steps()
 
 
@@ -106,14 +116,15 @@ def elites(history: History, count: int = 60) -> IntVectors:
 
 
 def parents(problem: Problem, history: History, count: int, rng: np.random.Generator) -> IntVectors:
-    """Return realised vectors that passed, own and known in equal parts at random, topped up by the nearest misses; (at most count, 15)."""
-    found = []
-    for past in (history, problem.known):
-        if past is not None and len(past.scored):
-            rows = rng.permutation(past.scored)
-            worth = past.log_feasibility[rows] + np.where(past.in_domain[rows], 0.0, STRANGER)
-            found.append(past.realised[rows[np.argsort(-np.minimum(worth, np.log(problem.confidence)), kind="stable")]])
-    return np.unique(np.concatenate([vectors[: count // len(found)] for vectors in found]), axis=0)
+    """Return realised vectors to move from, (at most count, 15): the likeliest to pass, and of those that pass any, half of them own."""
+    past = history if problem.known is None else History.of([history, problem.known], list(history.mean))
+    rows = rng.permutation(past.scored)
+    worth = past.log_feasibility[rows] + np.where(past.in_domain[rows], 0.0, STRANGER)
+    passes = worth >= np.log(problem.confidence)
+    own = rows[passes & (rows < len(history.round))][: count // 2]
+    others = rows[np.argsort(-np.where(passes, 0.0, worth), kind="stable")]
+    chosen = np.concatenate([own, others[~np.isin(others, own)]])[:count]
+    return np.unique(past.realised[chosen], axis=0)
 
 
 def _elite(problem: Problem, history: History, rng: np.random.Generator) -> Decision:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -47,15 +49,33 @@ def choose_rows(x: Array, violation: Array, count: int) -> np.ndarray[tuple[int]
     return np.concatenate([best, np.array(chosen, dtype=np.int64)])
 
 
+def _conditioned(model: SingleTaskGP, x: Array, values: Array) -> SingleTaskGP:
+    """Return a copy of a fitted model that has seen other rows."""
+    other = copy.deepcopy(model)
+    scaled, _ = other.outcome_transform(torch.from_numpy(values)[:, None])
+    other.set_train_data(torch.from_numpy(np.ascontiguousarray(x)), scaled[:, 0], strict=False)
+    return other.eval()
+
+
 class PropertyModel:
     """One `SingleTaskGP` per property on its own rows of features (n, d) and values (n,), double precision; raises one of `UnfitError` when a fit fails.
 
     Without `fit` the hyper-parameters stay where BoTorch starts: at the mode of its dimension-scaled prior (Hvarfner et al. 2024).
+    A property in `fitted` keeps the hyper-parameters and the scale of that model, on its own rows.
     """
 
-    def __init__(self, data: Mapping[str, tuple[Array, Array]], *, fit: bool = True) -> None:
+    def __init__(
+        self,
+        data: Mapping[str, tuple[Array, Array]],
+        *,
+        fit: bool = True,
+        fitted: Mapping[str, SingleTaskGP] = MappingProxyType({}),
+    ) -> None:
         self.models: dict[str, SingleTaskGP] = {}
         for name, (x, values) in data.items():
+            if name in fitted:
+                self.models[name] = _conditioned(fitted[name], x, values)
+                continue
             unit = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])]).double()
             with warnings.catch_warnings():
                 # Features are scaled by the prior, not by this round's rows; the iteration cap is meant.

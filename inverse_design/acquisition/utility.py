@@ -6,7 +6,7 @@ that come out of z. Yield, domain and properties are learnt from all samples so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +22,7 @@ from inverse_design.protocols import Row
 from inverse_design.target import log_interval, needed, violation
 
 if TYPE_CHECKING:
+    from botorch.models import SingleTaskGP
     from numpy.typing import NDArray
 
 FORGET = 0.8
@@ -32,7 +33,7 @@ OWN = 0.67
 """Share of the rows to learn from that a campaign's own samples may fill, where known polymers can be learnt from, too."""
 AGE = 20
 """Rounds after which what a neighbourhood gave is forgotten altogether (0.8^20 = 0.01)."""
-ECHOES = 6
+ECHOES = 4
 """Residuals (realised - requested) a prompt's yield is averaged over."""
 RECENT = 4000
 """Latest valid samples that residuals are taken from."""
@@ -68,8 +69,7 @@ class Utility:
         rows = _rows(problem, history, inside if apart else history.scored, weights, share)
         parts = [(history, rows)]
         if problem.known is not None:
-            everything = seeds.generator(problem.seed, 4).permutation(problem.known.scored)
-            parts.append((problem.known, _rows(problem, problem.known, everything, weights, MAX_ROWS - len(rows))))
+            parts.append((problem.known, _known_rows(problem, weights, MAX_ROWS - len(rows))))
         x = np.concatenate([_inputs(problem, _vectors(problem, past)[rows]) for past, rows in parts])
         data = {
             target.property: (x, np.concatenate([past.mean[target.property][rows] for past, rows in parts]))
@@ -81,7 +81,8 @@ class Utility:
         model, fallback = None, None
         for fit in (True, False):
             try:
-                model = PropertyModel(data, fit=fit)
+                fitted = _fitted(problem) if fit and not problem.steps.refit else problem.fitted
+                model = PropertyModel(data, fit=fit, fitted=fitted)
                 break
             except UnfitError as error:
                 fallback = f"{type(error).__name__}: {'default hyper-parameters' if fit else 'neighbours of the prompts'}"
@@ -182,6 +183,22 @@ class Utility:
             row[taken] = -np.inf
             taken.append(int(np.argmax(row)))
         return [int(among[index]) for index in taken]
+
+
+def _fitted(problem: Problem) -> Mapping[str, SingleTaskGP]:
+    """Return processes fitted to known polymers: the same in every round, so they are fitted once a process."""
+    if problem.known is not None and not problem.fitted:
+        known, even = problem.known, dict.fromkeys((target.property for target in problem.targets), 1.0)
+        rows = _known_rows(problem, even, MAX_ROWS)
+        x = _inputs(problem, known.realised[rows])
+        problem.fitted.update(PropertyModel({name: (x, known.mean[name][rows]) for name in even}).models)
+    return problem.fitted
+
+
+def _known_rows(problem: Problem, weights: dict[str, float], count: int) -> Rows:
+    """Of the known polymers at most `count` to learn from; among equals by chance, the same in every round."""
+    assert problem.known is not None
+    return _rows(problem, problem.known, seeds.generator(problem.seed, 4).permutation(problem.known.scored), weights, count)
 
 
 def property_weights(problem: Problem, history: History, round_index: int, rounds: int = 5) -> dict[str, float]:
