@@ -244,20 +244,13 @@ class Campaign:
 
     def _problem(self) -> Problem:
         from inverse_design.acquisition.features import Scale
-        from inverse_design.acquisition.known import known
-        from inverse_design.acquisition.pool import Bounds, Realism
+        from inverse_design.acquisition.known import start
+        from inverse_design.acquisition.pool import Realism
         from inverse_design.acquisition.strategies import Problem
-        from inverse_design.reference import answers, prior
+        from inverse_design.reference import prior
 
-        spec = self.spec
-        every = prior()
-        bounds = Bounds(limits={name: (bound.low, bound.high) for name, bound in spec.structure.descriptors.items()})
-        fitting = prior(spec.structure.classes)
-        within = bounds.allow(fitting)
-        told = {name: (mean[within], std) for name, (mean, std) in answers(spec.structure.classes).items()}
-        fitting = fitting[within]
-        if not len(fitting):
-            raise SpecError("structure: no reference polymer has this class within these descriptor bounds; widen them")
+        spec, every = self.spec, prior()
+        fitting, bounds, known = start(spec.targets, spec.structure)
         scale = Scale(every)
         return Problem(
             targets=spec.targets,
@@ -269,7 +262,7 @@ class Campaign:
             seed=spec.seed,
             scale=scale,
             realism=Realism(every, scale),
-            known=known(spec.targets, fitting, told),
+            known=known,
         )
 
     def _workers(self, cast: Cast) -> Workers:

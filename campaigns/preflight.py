@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from campaigns.models import Cast, Model
 from campaigns.results import wanted
+from inverse_design.acquisition.known import start
 from inverse_design.errors import ModelError
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
@@ -22,6 +23,8 @@ from inverse_design.target import needed
 GREEN, AMBER, RED = "green", "amber", "red"
 USABLE: Final = 0.3
 """Share of samples of the bundled generator that are valid, new and of the wanted structure; a rough figure for an estimate."""
+ENOUGH: Final = 20
+"""Polymers that would pass, for the first round to have something to go by."""
 LEAP: Final = 100
 """How many times better than real polymers at large the reweighting of prompts can be hoped to do."""
 
@@ -38,7 +41,7 @@ def preflight(spec: CampaignSpec, base: Path) -> list[Row]:
             for other in spec.targets[:index]
             if {one.property, other.property} <= known.counts.keys()
         ]
-    return [*rows, _base_rate(spec, cast, known)]
+    return [*rows, _base_rate(spec, cast, known), _start(spec)]
 
 
 def _window(target: Target) -> Window:
@@ -167,6 +170,23 @@ def _base_rate(spec: CampaignSpec, cast: Cast, known: Measured) -> Row:
             check, AMBER, found, f"needs prompts that do {samples / budget:.2g} times better, which reweighting has to find"
         )
     return _row(check, RED, found, "more than reweighting can be hoped to make up; raise the budget or ease a target")
+
+
+def _start(spec: CampaignSpec) -> Row:
+    """What the first round has to go by: known polymers, and others like them, that the bundled process would let pass."""
+    prompts, _, met = start(spec.targets, spec.structure)
+    check = "polymers to start from"
+    if met is None:
+        return _row(check, AMBER, "no bundled answers to these properties", "the first round is drawn at random")
+    passing = int((met.log_feasibility >= math.log(spec.confidence)).sum())
+    found = (
+        f"of {len(prompts):,} polymers that prompts are taken from, {len(met.round):,} are in the domain of the bundled process "
+        f"for every target, and {passing:,} would pass"
+    )
+    if passing >= ENOUGH:
+        return _row(check, GREEN, found)
+    best = f"the best passes with probability {math.exp(met.log_feasibility.max()):.2g}" if len(met.round) else "none is known"
+    return _row(check, AMBER, found, f"the first rounds have to search: {best}")
 
 
 def told(rows: list[Row]) -> str:

@@ -72,7 +72,7 @@ def validate(
     deep: Annotated[
         bool, typer.Option("--deep", help="Ask too whether models can tell and polymers can have what is asked.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="With --deep: fail on red.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="As --deep, and fail on red.")] = False,
     json_: AsJson = False,
 ) -> None:
     """Check a campaign file and its models; print everything that is wrong with it."""
@@ -81,7 +81,7 @@ def validate(
 
     campaign = Campaign.from_yaml(spec, None, set_ or ())
     Cast.of(campaign.spec, campaign.base)
-    checks = []
+    checks, deep = [], deep or strict
     if deep:
         from campaigns.preflight import preflight
 

@@ -6,10 +6,28 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from inverse_design import reference
 from inverse_design.acquisition.features import Array, IntVectors
 from inverse_design.acquisition.history import History
+from inverse_design.acquisition.pool import Bounds
+from inverse_design.errors import SpecError
 from inverse_design.properties import PROPERTIES
+from inverse_design.spec import Structure
 from inverse_design.target import Target, consensus_many, log_feasibility
+
+
+def start(targets: Sequence[Target], structure: Structure) -> tuple[IntVectors, Bounds, History | None]:
+    """Return the prompts that a structure allows (n, 15), its bounds on them, and what is known of the targets there.
+
+    Raises SpecError where no reference polymer is of the class within the bounds.
+    """
+    bounds = Bounds(limits={name: (bound.low, bound.high) for name, bound in structure.descriptors.items()})
+    vectors = reference.prior(structure.classes)
+    within = bounds.allow(vectors)
+    if not within.any():
+        raise SpecError("structure: no reference polymer has this class within these descriptor bounds; widen them")
+    answers = {name: (mean[within], std) for name, (mean, std) in reference.answers(structure.classes).items()}
+    return vectors[within], bounds, known(targets, vectors[within], answers)
 
 
 def known(targets: Sequence[Target], vectors: IntVectors, answers: Mapping[str, tuple[Array, float]]) -> History | None:

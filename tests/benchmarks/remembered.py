@@ -13,14 +13,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from campaigns.dispatch import Workers, identity
+from campaigns.models import at_hand
 from inverse_design.protocols import Row, WorkerSpec
 
 
 class Remembering:
-    """Runs shards in this process; a row that any run has asked before is looked up. `asked` and `fresh` count rows by factory."""
+    """Runs shards in this process; a row that any run has asked before, of the same models, is looked up."""
 
     def __init__(self, file: Path) -> None:
         self._workers = Workers()
+        self._models = "".join(model.digest for model in at_hand())
         self._known = sqlite3.connect(file, timeout=60, isolation_level=None)
         self._known.execute("PRAGMA journal_mode=WAL")
         self._known.execute("PRAGMA synchronous=OFF")
@@ -28,7 +30,7 @@ class Remembering:
 
     def run(self, worker: WorkerSpec, shards: Mapping[int, list[Row]]) -> Iterator[tuple[int, list[Row]]]:
         """Yield (shard index, rows), each once."""
-        name = identity(worker)
+        name = self._models + identity(worker)
         for index, rows in shards.items():
             keys = [hashlib.sha256(f"{name}{json.dumps(row, sort_keys=True)}".encode()).digest()[:16] for row in rows]
             marks = ",".join("?" * len(keys))
