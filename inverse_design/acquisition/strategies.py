@@ -49,7 +49,7 @@ class Steps:
     evidence: bool = True
     refit: bool = False
     realised: bool = True
-    channel: bool = True
+    channel: bool = False
     domain: bool = True
     yields: bool = True
     screen: bool = True

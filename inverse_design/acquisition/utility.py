@@ -81,8 +81,8 @@ class Utility:
         model, fallback = None, None
         for fit in (True, False):
             try:
-                fitted = _fitted(problem) if fit and not problem.steps.refit else problem.fitted
-                model = PropertyModel(data, fit=fit, fitted=fitted)
+                once = {} if problem.steps.refit else _fitted(problem) if fit else problem.fitted
+                model = PropertyModel(data, fit=fit, fitted=once)
                 break
             except UnfitError as error:
                 fallback = f"{type(error).__name__}: {'default hyper-parameters' if fit else 'neighbours of the prompts'}"
