@@ -41,7 +41,7 @@ class Steps:
     gave outweighs the model as they add up; realised: learn from the descriptors that came out, not from those asked for;
     channel: average over what the generator makes of a prompt; domain: model where the surrogates know their way; yields: local
     chance of a new accepted sample; screen: take the better half of the pool's real vectors by the model; repulsion: within the
-    batch; moves: share of the draws that are plain moves around the elites, a hedge against a model that is wrong; thompson: share
+    batch; moves: share of the draws that are plain moves around the parents, a hedge against a model that is wrong; thompson: share
     of the draws by Thompson sampling.
     """
 
@@ -128,14 +128,14 @@ def parents(problem: Problem, history: History, count: int, rng: np.random.Gener
 
 
 def _elite(problem: Problem, history: History, rng: np.random.Generator) -> Decision:
-    moved = _moved(problem, history, problem.prompts, rng)
+    moved = _moved(problem, elites(history, problem.prompts // 2), problem.prompts, rng)
     rest = problem.prior[rng.integers(len(problem.prior), size=problem.prompts - len(moved))]
     return Decision(prompts=np.concatenate([moved, rest]), facts={"strategy": "elite", "step": "moves", "moves": len(moved)})
 
 
-def _moved(problem: Problem, history: History, count: int, rng: np.random.Generator) -> IntVectors:
-    """Return at most `count` moves around the elites that are within bounds and real."""
-    moved = moves(elites(history, problem.prompts // 2), 6 * count, rng) if len(history.scored) else np.zeros((0, 15), np.int64)
+def _moved(problem: Problem, around: IntVectors, count: int, rng: np.random.Generator) -> IntVectors:
+    """Return at most `count` moves around these vectors that are within bounds and real."""
+    moved = moves(around, 6 * count, rng)
     return moved[problem.bounds.allow(moved) & problem.realism.real(moved)][:count]
 
 
@@ -159,7 +159,7 @@ def _modelled(
     x = problem.scale(pool)
     log_utility = utility.of(pool, x)
     hedge = 0.0 if strategy == "thompson" else steps.moves
-    moved = _moved(problem, history, round(hedge * problem.prompts), rng)
+    moved = _moved(problem, parents(problem, history, problem.prompts // 2, rng), round(hedge * problem.prompts), rng)
     share = 1.0 if strategy == "thompson" else steps.thompson
     thompson = utility.thompson(pool, x, log_utility, round(share * problem.prompts))
     spread = problem.prompts * (2 if wider else 0.5)

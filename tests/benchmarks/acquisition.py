@@ -26,8 +26,8 @@ import torch
 
 from campaigns.campaign import Campaign
 from campaigns.models import Cast, find_any
-from inverse_design.acquisition.strategies import decide
-from inverse_design.loop import Clock, one_round
+from inverse_design.acquisition.strategies import Problem, decide
+from inverse_design.loop import Clock, Workers, one_round
 from inverse_design.protocols import Executor, Row, WorkerSpec
 from inverse_design.ranking import ranked
 from inverse_design.spec import CampaignSpec
@@ -89,26 +89,46 @@ def loose(work: Path) -> str:
     return str(folder.resolve())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A campaign that is ready to run, with its answers shared between campaigns."""
+
+    state: State
+    problem: Problem
+    workers: Workers
+    models: dict[str, str]
+
+    @classmethod
+    def of(cls, name: str, strategy: str, seed: int, samples: int, generator: str) -> Setting:
+        spec = CampaignSpec.model_validate(
+            {
+                "schema": 1,
+                "name": "benchmark",
+                "seed": seed,
+                "targets": CAMPAIGNS[name],
+                "generator": {"model": generator},
+                "surrogates": ["bundled:polyscreen", "bundled:tanimoto"],
+                "acquisition": {"strategy": strategy, "samples_per_round": samples},
+            }
+        )
+        campaign = Campaign(spec=spec, source="", folder=Path("unused"), base=Path())
+        cast = Cast.of(spec, campaign.base)
+        workers = campaign._workers(cast)
+        tanimoto = workers.surrogates["tanimoto"]
+        more = {"tanimoto": replace(tanimoto, arguments={**tanimoto.arguments, "properties": list(ASKED)})}
+        return cls(
+            state=State(spec),
+            problem=campaign._problem(),
+            workers=replace(workers, surrogates={**workers.surrogates, **more}),
+            models={Path(model).name: digest[:12] for model, digest in cast.digests().items()},
+        )
+
+
 def run(name: str, strategy: str, seed: int, rounds: int, samples: int, generator: str, executor: Executor) -> Row:
     """Run one campaign to the end of its budget."""
     own = "random" if strategy == GRAPH_GA else strategy
-    spec = CampaignSpec.model_validate(
-        {
-            "schema": 1,
-            "name": "benchmark",
-            "seed": seed,
-            "targets": CAMPAIGNS[name],
-            "generator": {"model": generator},
-            "surrogates": ["bundled:polyscreen", "bundled:tanimoto"],
-            "acquisition": {"strategy": own, "samples_per_round": samples},
-        }
-    )
-    campaign = Campaign(spec=spec, source="", folder=Path("unused"), base=Path())
-    cast = Cast.of(spec, campaign.base)
-    workers, problem, state = campaign._workers(cast), campaign._problem(), State(spec)
-    tanimoto = workers.surrogates["tanimoto"]
-    more = {"tanimoto": replace(tanimoto, arguments={**tanimoto.arguments, "properties": list(ASKED)})}
-    workers = replace(workers, surrogates={**workers.surrogates, **more})
+    setting = Setting.of(name, own, seed, samples, generator)
+    state, problem, workers = setting.state, setting.problem, setting.workers
     breeding = Breeding(executor, workers.generator)
     began, deciding = time.process_time(), 0.0
     for index in range(rounds):
@@ -135,7 +155,7 @@ def run(name: str, strategy: str, seed: int, rounds: int, samples: int, generato
         "sa_score": statistics.mean(candidate.sa_score for candidate in top) if top else None,
         "decision_cpu_s": round(deciding / rounds, 2),
         "cpu_s": round(time.process_time() - began, 1),
-        "models": {Path(model).name: digest[:12] for model, digest in cast.digests().items()},
+        "models": setting.models,
     }
 
 

@@ -1,8 +1,7 @@
-"""What one decision is worth: `python -m tests.benchmarks.one_step DIR ROUNDS... [--variants A,B]`.
+"""What each step of a decision is worth: `python -m tests.benchmarks.one_step WORK --seeds 2` prints a line a campaign, seed and variant.
 
-From the same rounds of a finished campaign, each variant decides the next round; its prompts are generated, sieved and scored by the
-campaign's own models. Prints accepted, in-domain and passing candidates and the sum of their probabilities of passing in domain
-(the expected yield, which is less noisy than a count). Paired: the same history, the same number of samples.
+Two rounds of a campaign are decided by the default, and the third by each variant: the same history, the same number of samples, seeds
+that differ only where prompts do. Prints new candidates that count and the sum of the chances of all in domain, which is less noisy.
 """
 
 from __future__ import annotations
@@ -12,84 +11,96 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from campaigns.campaign import Campaign
-from campaigns.ledger import Ledger
-from campaigns.local import LocalExecutor
-from campaigns.models import Cast
+import torch
+
 from inverse_design.acquisition.strategies import Steps, decide
 from inverse_design.loop import Clock, one_round
-from inverse_design.protocols import Row
+from inverse_design.protocols import Executor, Row
 from inverse_design.state import State
+from tests.benchmarks.acquisition import Setting, loose
+from tests.benchmarks.remembered import Nothing, Remembering
 
-VARIANTS: dict[str, tuple[str, Steps]] = {
-    "feasible-yield": ("feasible-yield", Steps()),
-    "thompson": ("thompson", Steps()),
-    "elite": ("elite", Steps()),
-    "random": ("random", Steps()),
-    "requested": ("feasible-yield", Steps(realised=False)),
-    "no channel": ("feasible-yield", Steps(channel=False)),
-    "no domain": ("feasible-yield", Steps(domain=False)),
-    "no yields": ("feasible-yield", Steps(yields=False)),
-    "no screen": ("feasible-yield", Steps(screen=False)),
-    "no repulsion": ("feasible-yield", Steps(repulsion=False)),
-    "no moves": ("feasible-yield", Steps(moves=0.0, thompson=0.5)),
-    "no thompson": ("feasible-yield", Steps(thompson=0.0)),
+CAMPAIGNS = ("membrane", "dielectric", "two objectives", "window")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "nothing known": {"known": False},
+    "no evidence": {"evidence": False},
+    "hyper-parameters anew": {"refit": True},
+    "requested": {"realised": False},
+    "channel": {"channel": True},
+    "no domain": {"domain": False},
+    "no yields": {"yields": False},
+    "no screen": {"screen": False},
+    "no repulsion": {"repulsion": False},
+    "moves": {"moves": 0.5},
+    "no thompson": {"thompson": 0.0},
 }
 
 
-class Nothing:
-    """A ledger that keeps nothing."""
-
-    def rounds(self):  # type: ignore[no-untyped-def]
-        return iter(())
-
-    def shards(self, round_index: int, stage: str) -> dict[int, list[Row]]:
-        return {}
-
-    def keep_shard(self, round_index: int, stage: str, index: int, rows: list[Row]) -> None:
-        pass
-
-    def commit(self, record: object) -> None:
-        pass
-
-
-def measure(folder: Path, rounds: list[int], variants: list[str]) -> list[Row]:
-    campaign = Campaign.load(folder)
-    workers, executor = campaign._workers(Cast.of(campaign.spec, campaign.base)), LocalExecutor(1)
-    problem, records = campaign._problem(), list(Ledger.open(folder).rounds())
+def measure(name: str, seed: int, variants: list[str], samples: int, generator: str, executor: Executor) -> list[Row]:
+    setting = Setting.of(name, "feasible-yield", seed, samples, generator)
+    state, problem, workers = setting.state, setting.problem, setting.workers
+    records = []
+    for index in range(2):
+        records.append(
+            one_round(state, decide("feasible-yield", problem, state.history(), index), workers, executor, Nothing(), Clock())
+        )
+        state.add(records[-1])
     found = []
-    for upto in rounds:
-        for name in variants:
-            state = State(campaign.spec)
-            for record in records[:upto]:
-                state.add(record)
-            before = len(state.candidates)
-            strategy, steps = VARIANTS[name]
-            began = time.process_time()
-            decision = decide(strategy, replace(problem, steps=steps), state.history(), upto)
-            seconds = time.process_time() - began
-            state.add(one_round(state, decision, workers, executor, Nothing(), Clock()))
-            new = state.candidates[before:]
-            row = {
-                "rounds": upto,
-                "variant": name,
-                "valid": state.progress[-1]["valid"],
-                "accepted": len(new),
-                "in_domain": sum(candidate.in_domain for candidate in new),
-                "passing": sum(map(state.passes, new)),
-                "expected": round(sum(candidate.probability for candidate in new if candidate.in_domain), 3),
-                "decision_cpu_s": round(seconds, 2),
-            }
-            print(json.dumps(row), flush=True)
-            found.append(row)
+    for variant in [*variants, "elite"]:
+        state = State(setting.state.spec)
+        for record in records:
+            state.add(record)
+        before, began = len(state.candidates), time.process_time()
+        changed = replace(problem, steps=Steps(**VARIANTS.get(variant, {})))
+        decision = decide("elite" if variant == "elite" else "feasible-yield", changed, state.history(), 2)
+        seconds = time.process_time() - began
+        state.add(one_round(state, decision, workers, executor, Nothing(), Clock()))
+        new = state.candidates[before:]
+        row = {
+            "campaign": name,
+            "seed": seed,
+            "variant": variant,
+            "accepted": len(new),
+            "in_domain": sum(candidate.in_domain for candidate in new),
+            "passing": sum(map(state.passes, new)),
+            "expected": round(sum(candidate.probability for candidate in new if candidate.in_domain), 2),
+            "decision_cpu_s": round(seconds, 2),
+        }
+        print(json.dumps(row), flush=True)
+        found.append(row)
     return found
+
+
+def told(rows: list[Row]) -> str:
+    """Return sums over pairs, and in how many of them the default was ahead, as a table in Markdown."""
+    lines = ["| variant | pairs | passing, default | passing | default better | worse |", "|---|---|---|---|---|---|"]
+    default = {(row["campaign"], row["seed"]): row["passing"] for row in rows if row["variant"] == "default"}
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        own = {(row["campaign"], row["seed"]): row["passing"] for row in rows if row["variant"] == variant}
+        ahead, behind = (sum(sign * (default[pair] - own[pair]) > 0 for pair in own) for sign in (1, -1))
+        sums = sum(default[pair] for pair in own), sum(own.values())
+        lines.append(f"| {variant} | {len(own)} | {sums[0]} | {sums[1]} | {ahead} | {behind} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("rounds", type=int, nargs="+")
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--campaigns", default=",".join(CAMPAIGNS))
     parser.add_argument("--variants", default=",".join(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=64, help="a round")
     given = parser.parse_args()
-    measure(given.folder, given.rounds, given.variants.split(","))
+    given.work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    memory, generator = Remembering(given.work / "answers.sqlite"), loose(given.work)
+    results = [
+        row
+        for seed in range(given.seeds)
+        for name in given.campaigns.split(",")
+        for row in measure(name, seed, given.variants.split(","), given.samples, generator, memory)
+    ]
+    print(told(results))
