@@ -1,7 +1,7 @@
 """The prompts weighed in a round: real descriptor vectors, and lattice moves around the best found so far.
 
 A box over the descriptors is almost empty of molecules (0.17 % of it satisfies the sums over rings alone), so
-prompts come from polymers: those of the bundled reference table, and small steps from realised elites.
+prompts come from polymers: those of the bundled reference table, and small steps from those that pass.
 """
 
 from __future__ import annotations
@@ -85,8 +85,7 @@ class Realism:
 
 def build(
     prior: IntVectors,
-    elites: IntVectors,
-    seeds: IntVectors,
+    parents: IntVectors,
     size: int,
     bounds: Bounds,
     realism: Realism,
@@ -95,20 +94,20 @@ def build(
 ) -> tuple[IntVectors, dict[str, int]]:
     """Return up to `size` distinct prompts (n, 15) within bounds and how many came from where.
 
-    Nine in twenty from the prior, as many from moves around the elites, the rest from the user's own vectors and the elites themselves.
-    With `promise`, half of the prior's share is the most promising of `SCREENED` times as many.
+    Nine in twenty from the prior, as many from moves around the parents, the rest the parents themselves. With `promise`, half of
+    the prior's share is the most promising of `SCREENED` times as many.
     """
     from_prior = prior[rng.choice(len(prior), size=min(len(prior), size), replace=False)]
-    if len(elites) and promise is not None and len(prior) > size:
+    if len(parents) and promise is not None and len(prior) > size:
         half = int(0.225 * size)
         others = prior[rng.choice(len(prior), size=min(len(prior), SCREENED * half), replace=False)]
         from_prior = np.concatenate([others[np.argsort(-promise(others), kind="stable")[:half]], from_prior])
-    if len(elites):
+    if len(parents):
         from_prior = from_prior[: int(0.45 * size)]
-    moved = moves(elites, int(0.6 * size), rng) if len(elites) else elites
+    moved = moves(parents, int(0.6 * size), rng)
     moved = moved[bounds.allow(moved) & realism.real(moved)][: int(0.45 * size)]
-    own = np.concatenate([seeds, elites])[: int(0.1 * size)]
+    own = parents[: int(0.1 * size)]
     own = own[bounds.allow(own)]
     pool = np.concatenate([from_prior, moved, own]).astype(np.int64)
     _, first = np.unique(pool, axis=0, return_index=True)
-    return pool[np.sort(first)], {"prior": len(from_prior), "moves": len(moved), "elites": len(own)}
+    return pool[np.sort(first)], {"prior": len(from_prior), "moves": len(moved), "parents": len(own)}

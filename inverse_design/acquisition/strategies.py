@@ -108,7 +108,7 @@ def _random(problem: Problem, rng: np.random.Generator, strategy: str) -> Decisi
     return Decision(prompts=problem.prior[rows], facts={"strategy": strategy, "step": "prior"})
 
 
-def elites(history: History, count: int = 60) -> IntVectors:
+def elites(history: History, count: int) -> IntVectors:
     """Return the realised vectors of the best scored candidates, best first; (at most count, 15)."""
     rows = history.scored
     worth = history.log_feasibility[rows] + np.where(history.in_domain[rows], 0.0, STRANGER)
@@ -149,7 +149,6 @@ def _modelled(
     pool, origin = build(
         problem.prior,
         parents(problem, history, POOLED, rng),
-        np.zeros((0, 15), np.int64),
         problem.pool,
         problem.bounds,
         problem.realism,

@@ -93,7 +93,7 @@ class Utility:
             model=model,
             windows=_windows(problem, history),
             objectives=Objectives.of(problem, history, round_index),
-            facts={"fallback": fallback, "rows": len(x), "property_weights": weights},
+            facts={"fallback": fallback, "own_rows": len(rows), "known_rows": len(x) - len(rows), "property_weights": weights},
         )
 
     def of(self, pool: IntVectors, x: Array) -> Array:

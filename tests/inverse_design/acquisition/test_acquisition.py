@@ -60,7 +60,7 @@ def test_moves_are_molecules_near_their_parents() -> None:
 def test_the_pool_is_distinct_within_bounds_and_of_three_origins() -> None:
     bounds = Bounds(limits={"NumAromaticRings": (0, 0), "MolWt": (0, 300)})
     prior = PRIOR[bounds.allow(PRIOR)]
-    pool, origin = build(prior, prior[:40], np.zeros((0, 15), np.int64), 400, bounds, REALISM, np.random.default_rng(0))
+    pool, origin = build(prior, prior[:40], 400, bounds, REALISM, np.random.default_rng(0))
     assert len(np.unique(pool, axis=0)) == len(pool)
     assert bounds.allow(pool).all()
     assert min(origin.values()) > 0
