@@ -158,7 +158,14 @@ def _modelled(
     x = problem.scale(pool)
     log_utility = utility.of(pool, x)
     hedge = 0.0 if strategy == "thompson" else steps.moves
-    moved = _moved(problem, parents(problem, history, problem.prompts // 2, rng), round(hedge * problem.prompts), rng)
+    # Half of the moves start anywhere among what passes, half at what passes by the widest margin: each is the better in some campaigns.
+    count, few = round(hedge * problem.prompts), problem.prompts // 2
+    moved = np.concatenate(
+        [
+            _moved(problem, parents(problem, history, few, rng), count // 2, rng),
+            _moved(problem, elites(history, few), count - count // 2, rng),
+        ]
+    )
     share = 1.0 if strategy == "thompson" else steps.thompson
     thompson = utility.thompson(pool, x, log_utility, round(share * problem.prompts))
     spread = problem.prompts * (2 if wider else 0.5)
