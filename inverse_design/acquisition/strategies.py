@@ -18,7 +18,7 @@ from inverse_design.protocols import Row
 from inverse_design.target import Target
 
 if TYPE_CHECKING:
-    from botorch.models import SingleTaskGP
+    from inverse_design.acquisition.surrogate import Process
 
 NEAR = 0.15
 """Width, in scaled features, within which prompts count as the same neighbourhood."""
@@ -75,7 +75,7 @@ class Problem:
     scale: Scale
     realism: Realism
     known: History | None = None
-    fitted: dict[str, SingleTaskGP] = field(default_factory=dict, compare=False, repr=False)
+    fitted: dict[str, Process] = field(default_factory=dict, compare=False, repr=False)
     steps: Steps = Steps()
 
 

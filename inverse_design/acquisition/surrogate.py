@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ MAX_ROWS = 300
 ITERATIONS = 40
 CHUNK = 500
 
+Process = SingleTaskGP
 UnfitError = (ModelFittingError, NotPSDError, NanError)
 SPREAD = 4000
 """Rows at most that the space-filling half is chosen from."""
@@ -51,10 +53,11 @@ def choose_rows(x: Array, violation: Array, count: int) -> np.ndarray[tuple[int]
 
 def _conditioned(model: SingleTaskGP, x: Array, values: Array) -> SingleTaskGP:
     """Return a copy of a fitted model that has seen other rows."""
-    other = copy.deepcopy(model)
+    other: Any = copy.deepcopy(model)
     scaled, _ = other.outcome_transform(torch.from_numpy(values)[:, None])
     other.set_train_data(torch.from_numpy(np.ascontiguousarray(x)), scaled[:, 0], strict=False)
-    return other.eval()
+    seen: SingleTaskGP = other.eval()
+    return seen
 
 
 class PropertyModel:
@@ -72,6 +75,7 @@ class PropertyModel:
         fitted: Mapping[str, SingleTaskGP] = MappingProxyType({}),
     ) -> None:
         self.models: dict[str, SingleTaskGP] = {}
+        self._spreads = {name: float(np.std(values)) or 1.0 for name, (_, values) in data.items()}
         for name, (x, values) in data.items():
             if name in fitted:
                 self.models[name] = _conditioned(fitted[name], x, values)
@@ -97,7 +101,7 @@ class PropertyModel:
 
     def spread(self, name: str) -> float:
         """Return the standard deviation of the values of a property that were learnt from."""
-        return float(self.models[name].outcome_transform.stdvs)
+        return self._spreads[name]
 
     @torch.no_grad()
     def marginals(self, name: str, x: Array) -> tuple[Array, Array]:

@@ -22,8 +22,9 @@ from inverse_design.protocols import Row
 from inverse_design.target import log_interval, needed, violation
 
 if TYPE_CHECKING:
-    from botorch.models import SingleTaskGP
     from numpy.typing import NDArray
+
+    from inverse_design.acquisition.surrogate import Process
 
 FORGET = 0.8
 """Weight of what a neighbourhood gave one round ago."""
@@ -185,7 +186,7 @@ class Utility:
         return [int(among[index]) for index in taken]
 
 
-def _fitted(problem: Problem) -> Mapping[str, SingleTaskGP]:
+def _fitted(problem: Problem) -> Mapping[str, Process]:
     """Return processes fitted to known polymers: the same in every round, so they are fitted once a process."""
     if problem.known is not None and not problem.fitted:
         known, even = problem.known, dict.fromkeys((target.property for target in problem.targets), 1.0)

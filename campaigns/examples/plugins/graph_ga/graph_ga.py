@@ -65,10 +65,10 @@ def child(parents: Sequence[str], seed: int, mutation: float = 0.5) -> str:
 
 def crossed(first: Chem.Mol, second: Chem.Mol, draw: random.Random) -> str | None:
     """Return the half of one unit with its star, joined to such a half of another, cut at single bonds between the stars."""
-    halves = [_half(mol, draw) for mol in (first, second)]
-    if halves[0] is None or halves[1] is None:
+    one, other = _half(first, draw), _half(second, draw)
+    if one is None or other is None:
         return None
-    (a, at_a), (b, at_b) = halves
+    (a, at_a), (b, at_b) = one, other
     both = Chem.RWMol(Chem.CombineMols(a, b))
     both.AddBond(at_a, a.GetNumAtoms() + at_b, Chem.BondType.SINGLE)
     return sound(both)
@@ -107,9 +107,9 @@ def mutated(mol: Chem.Mol, draw: random.Random) -> str | None:
     elif kind == "append":
         unit.AddBond(atom.GetIdx(), unit.AddAtom(Chem.Atom(draw.choice(ATOMS))), Chem.BondType.SINGLE)
     elif kind == "delete" and atom.GetDegree() == 2:
-        ends = [other.GetIdx() for other in atom.GetNeighbors()]
-        if unit.GetBondBetweenAtoms(*ends) is None:
-            unit.AddBond(*ends, Chem.BondType.SINGLE)
+        left, right = (other.GetIdx() for other in atom.GetNeighbors())
+        if unit.GetBondBetweenAtoms(left, right) is None:
+            unit.AddBond(left, right, Chem.BondType.SINGLE)
             unit.RemoveAtom(atom.GetIdx())
     elif kind == "delete" and atom.GetDegree() == 1:
         unit.RemoveAtom(atom.GetIdx())
