@@ -8,7 +8,7 @@ import json
 import math
 import re
 from builtins import property as computed  # `Target` has a field of that name
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -31,6 +31,10 @@ from inverse_design.text2text import Backend
 FORMAT: Final = 1
 MAY_CHANGE: Final = frozenset({"want", "budget"})
 """Fields that a resumed campaign may change; every other one decides what was generated or how it was judged."""
+
+LATER: Final[Mapping[str, object]] = {"backend": "torch", "device": "cpu"}
+"""Fields that came later, with the value that means what was done before: with it they are no part of a digest, so that older
+campaigns can be resumed."""
 
 _WINDOWS = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
@@ -487,7 +491,15 @@ class CampaignSpec(Part):
 
 
 def _digest(value: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(_as_before(value), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    ).hexdigest()
+
+
+def _as_before(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _as_before(own) for name, own in value.items() if name not in LATER or own != LATER[name]}
+    return [_as_before(own) for own in value] if isinstance(value, list) else value
 
 
 def json_schema() -> dict[str, Any]:
