@@ -292,7 +292,7 @@ def test_an_unknown_key_lists_what_is_known_when_nothing_is_near(write):
     assert keys_at(()) == tuple(field.alias or name for name, field in CampaignSpec.model_fields.items())
     assert keys_at(("structure", "descriptors", "MolWt")) == ("min", "max")
     assert keys_at(("structure", "sa_score")) == ("max",)
-    model = ("model", "options", "command", "timeout", "retries", "concurrency")
+    model = ("model", "backend", "device", "options", "command", "timeout", "retries", "concurrency")
     assert keys_at(("surrogates", 0)) == (*model, "properties")
 
 
