@@ -23,7 +23,7 @@ from inverse_design.spec import CampaignSpec
 from tests import toy
 from tests.campaigns.test_loop import drive, spec
 
-WANTED = spec(want={"candidates": 20, "clusters": 2}, budget={"rounds": 2, "samples": 600})
+WANTED = spec(want={"candidates": 90, "clusters": 2}, budget={"rounds": 2, "samples": 600})
 MORE = spec(want={"candidates": 400, "clusters": 2}, budget={"rounds": 4, "samples": 600})
 
 
