@@ -17,24 +17,22 @@ from inverse_design.descriptor_names import NAMES as NAMES
 
 def realised(mol: Chem.Mol) -> tuple[int, ...]:
     """Return the 15 descriptors of a molecule with its two `*`, MolWt rounded to whole g/mol."""
-    aliphatic_carbo, aliphatic_hetero = rd.CalcNumAliphaticCarbocycles(mol), rd.CalcNumAliphaticHeterocycles(mol)
-    aromatic_carbo, aromatic_hetero = rd.CalcNumAromaticCarbocycles(mol), rd.CalcNumAromaticHeterocycles(mol)
+    aliphatic = rd.CalcNumAliphaticCarbocycles(mol), rd.CalcNumAliphaticHeterocycles(mol)
+    aromatic = rd.CalcNumAromaticCarbocycles(mol), rd.CalcNumAromaticHeterocycles(mol)
     return (
         round(rd._CalcMolWt(mol)),
         mol.GetNumHeavyAtoms(),
         rd.CalcNumLipinskiHBD(mol),
         rd.CalcNumLipinskiHBA(mol),
-        aliphatic_carbo,
-        aliphatic_hetero,
-        rd.CalcNumAliphaticRings(mol),
-        aromatic_carbo,
-        aromatic_hetero,
-        rd.CalcNumAromaticRings(mol),
+        *aliphatic,
+        sum(aliphatic),  # a ring has a hetero atom or not, and is aromatic or not
+        *aromatic,
+        sum(aromatic),
         rd.CalcNumHBA(mol),
         rd.CalcNumHBD(mol),
         rd.CalcNumHeteroatoms(mol),
         rd.CalcNumRotatableBonds(mol),
-        rd.CalcNumRings(mol),
+        sum(aliphatic) + sum(aromatic),
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors, rdqueries
+from scipy.sparse import csr_array
 
 rdBase.DisableLog("rdApp.*")
 
@@ -91,7 +92,7 @@ def parse(text: object) -> RepeatUnit | Reason:
     mol = Chem.MolFromSmiles(text, _PARAMS)
     if mol is None:
         return Reason.UNPARSABLE
-    reason = _shape(mol, bracketed="[" in text)
+    reason = _shape(mol, text)
     if reason is not None:
         return reason
     try:
@@ -112,14 +113,11 @@ def stars(mol: Chem.Mol) -> tuple[int, ...]:
     return tuple(match[0] for match in mol.GetSubstructMatches(_STAR))
 
 
-def _shape(mol: Chem.Mol, *, bracketed: bool) -> Reason | None:
-    """Checks that need no ring perception, so that they are safe on any graph.
-
-    bracketed: whether the text has atoms in brackets, the only ones with a charge, an isotope or a rare element.
-    """
+def _shape(mol: Chem.Mol, text: str) -> Reason | None:
+    """Checks that need no ring perception, so that they are safe on any graph."""
     if mol.GetNumAtoms() > MAX_ATOMS:
         return Reason.TOO_COMPLEX
-    if len(Chem.GetMolFrags(mol)) != 1:
+    if "." in text and len(Chem.GetMolFrags(mol)) != 1:
         return Reason.NOT_ONE_FRAGMENT
     ends = [mol.GetAtomWithIdx(star) for star in stars(mol)]
     if len(ends) != 2 or any(end.GetDegree() != 1 for end in ends):
@@ -128,7 +126,7 @@ def _shape(mol: Chem.Mol, *, bracketed: bool) -> Reason | None:
     # Before sanitisation a bond from `*` to an aromatic atom may still read as aromatic or single.
     if not orders <= {Chem.BondType.SINGLE, Chem.BondType.DOUBLE} or len(orders) != 1:
         return Reason.ATTACHMENT_BONDS
-    if bracketed:
+    if "[" in text:  # only atoms in brackets have a charge, an isotope or a rare element
         if mol.HasSubstructMatch(_FOREIGN):
             return Reason.ELEMENT
         if any(len(mol.GetAtomsMatchingQuery(query)) for query in _CHARGED):
@@ -264,10 +262,7 @@ class _Chain:
 
 _RINGS_ONLY = Chem.SanitizeFlags.SANITIZE_PROPERTIES | Chem.SanitizeFlags.SANITIZE_SYMMRINGS
 _ROUNDS = 40
-_NO_BOND = 8
-_WEIGHTS = np.append(
-    np.random.default_rng(1).integers(1, 2**63, size=8, dtype=np.uint64) | np.uint64(1), np.uint64(0)
-)  # by twice the bond order
+_WEIGHTS = np.random.default_rng(1).integers(1, 2**63, size=8, dtype=np.uint64) | np.uint64(1)  # by twice the bond order
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -275,34 +270,31 @@ def _colours(chains: Sequence[_Chain]) -> list[list[int]]:
     """Colour refinement on endless chains: equal surroundings, equal colour, whatever frame or multiple.
 
     A ring of k units covers a ring of one unit, and colour refinement cannot tell a cover from its base
-    (Angluin 1980), so that no comparison of frames is needed. All chains are refined as one graph, one row of
-    `source`, `target`, `weight` per directed bond: numpy's cost per call outweighs that of a molecule.
+    (Angluin 1980), so that no comparison of frames is needed. All chains are refined as one graph, a sparse matrix of
+    bonds: a call costs more than the work of one molecule.
     """
     if not chains:
         return []
     sizes = [chain.mol.GetNumAtoms() for chain in chains]
     offsets = np.cumsum([0, *sizes])
-    edges = [_edges(chain) + np.array([[offset], [offset], [0]]) for chain, offset in zip(chains, offsets, strict=False)]
-    everyone = np.arange(offsets[-1])
-    # A bond of weight zero to itself leaves no atom without a row, which `reduceat` needs.
-    source, target, kind = np.concatenate([*edges, np.stack([everyone, everyone, np.full_like(everyone, _NO_BOND)])], axis=1)
-    order = np.argsort(source, kind="stable")
-    target, weight = target[order], _WEIGHTS[kind[order]]
-    starts = np.searchsorted(source[order], everyone)
+    edges = [_edges(chain) for chain in chains]
+    source, target, kind = np.concatenate(edges, axis=1)
+    shift = np.repeat(offsets[:-1], [part.shape[1] for part in edges])
+    bonds = csr_array((_WEIGHTS[kind], (source + shift, target + shift)), shape=(offsets[-1], offsets[-1]))
     colours = np.concatenate([rdMolDescriptors.GetConnectivityInvariants(chain.mol) for chain in chains]).astype(np.uint64)
     for _ in range(_ROUNDS):
         colours = (colours ^ (colours >> np.uint64(29))) * _MIX
-        colours += np.add.reduceat(weight * (colours ^ (colours >> np.uint64(32)))[target], starts)
+        colours += bonds @ (colours ^ (colours >> np.uint64(32)))
     return [part.tolist() for part in np.split(colours, offsets[1:-1])]
 
 
 def _edges(chain: _Chain) -> NDArray[np.int64]:
     """Directed bonds of one endless chain without its stars: rows from, to, kind of bond; shape (3, bonds)."""
-    doubled = (2 * Chem.GetAdjacencyMatrix(chain.mol, useBO=True)).astype(np.int64)
-    doubled[chain.stars, :] = 0
-    doubled[:, chain.stars] = 0
-    first, second = np.nonzero(doubled)
+    orders = Chem.GetAdjacencyMatrix(chain.mol, useBO=True)
+    orders[chain.stars, :] = 0
+    orders[:, chain.stars] = 0
+    first, second = np.nonzero(orders)
     a, b = chain.cuts[0]
     closing = 2 if chain.order == Chem.BondType.SINGLE else 4
     join = np.array([[a, b], [b, a], [closing % 8, closing % 8]])
-    return np.concatenate([np.stack([first, second, doubled[first, second] % 8]), join], axis=1)
+    return np.concatenate([np.stack([first, second, (2 * orders[first, second]).astype(np.int64) % 8]), join], axis=1)
