@@ -7,6 +7,7 @@ order, so that a converted checkpoint loads as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,8 @@ class GraphConvolution(nn.Module):
         parts = [torch.addmm(self.bias[-1], own[0], self.weight[-1])]
         for self_, table, weight, bias in zip(own[1:], neighbours[1:], weights, biases, strict=True):
             if len(table):
-                both = torch.cat([_near(atoms, table).sum(dim=1), self_], dim=1)
+                around = reduce(torch.add, _near(atoms, table))
+                both = torch.cat([around, self_], dim=1)
                 parts.append(torch.addmm(bias, both, weight))
         return torch.cat(parts).relu()
 
@@ -83,10 +85,10 @@ class PolyScreenNetwork(nn.Module):
 def _pool(atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
     """Return the maximum over each atom and its neighbours; (u, w) -> (u, w)."""
     own = torch.split(atoms, [len(table) for table in neighbours])
-    groups = [torch.cat([self_[:, None], _near(atoms, table)], dim=1) for self_, table in zip(own, neighbours, strict=True)]
-    return torch.cat([group.max(dim=1).values for group in groups if len(group)])
+    # One neighbour after the other: a reduction over a short middle dimension takes several times as long.
+    return torch.cat([reduce(torch.maximum, [self_, *_near(atoms, table)]) for self_, table in zip(own, neighbours, strict=True)])
 
 
-def _near(atoms: Tensor, table: Tensor) -> Tensor:
-    """Return what the neighbours hold; (u, w) and (n, d) -> (n, d, w)."""
-    return atoms.index_select(0, table.flatten()).view(*table.shape, atoms.shape[1])
+def _near(atoms: Tensor, table: Tensor) -> list[Tensor]:
+    """Return what the first neighbours hold, the second ones, and so on; (u, w) and (n, d) -> d times (n, w)."""
+    return [atoms.index_select(0, column) for column in table.T]

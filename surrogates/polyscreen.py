@@ -120,19 +120,26 @@ class PolyScreen:
 
     def members(self, graphs: Sequence[Graph], kind: str) -> Floats:
         """Return what each member says before calibration, degC; shape (members, n)."""
-        return np.stack([self.mean + self.scale * forward(network, graphs) for network in self.networks[kind]])
+        values: Floats = self.mean + self.scale * forwards(self.networks[kind], graphs)
+        return values
 
 
 def forward(network: PolyScreenNetwork, graphs: Sequence[Graph]) -> Floats:
     """Return the output of a network for each graph, in order; shape (n,)."""
-    network.eval()
+    return forwards([network], graphs)[0]
+
+
+def forwards(networks: Sequence[PolyScreenNetwork], graphs: Sequence[Graph]) -> Floats:
+    """Return the outputs of several networks, which share the batches; shape (networks, n)."""
     # Similar sizes side by side share more atoms.
     order = sorted(range(len(graphs)), key=lambda i: len(graphs[i].atoms))
-    values = np.zeros(len(graphs))
+    values = np.zeros((len(networks), len(graphs)))
     with torch.inference_mode():
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            values[rows] = network(batch([graphs[i] for i in rows])).double().numpy()
+            shared = batch([graphs[i] for i in rows])
+            for outputs, network in zip(values, networks, strict=True):
+                outputs[rows] = network.eval()(shared).double().numpy()
     return values
 
 
