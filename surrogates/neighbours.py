@@ -34,6 +34,7 @@ class Neighbours:
         self.table = table
         self.members = dict(members)
         self._counts = np.bitwise_count(table).sum(axis=1).astype(np.int32)
+        self._bits: dict[str, tuple[NDArray[np.uint8], NDArray[np.int32]]] = {}
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -53,10 +54,15 @@ class Neighbours:
         members = self.members.get(name)
         if members is None or not len(members):
             return np.zeros(len(queries))
-        table, counts = self.table[members], self._counts[members]
+        if name not in self._bits:
+            # One row a bit: what a query has in common with all members is then a sum of few long rows.
+            bits = np.unpackbits(self.table[members].view(np.uint8), axis=1)
+            self._bits[name] = np.ascontiguousarray(bits.T), self._counts[members]
+        bits, counts = self._bits[name]
         best = np.zeros(len(queries))
-        for row, query in enumerate(queries):
-            common = np.bitwise_count(table & query).sum(axis=1, dtype=np.int32)
-            union = counts + int(np.bitwise_count(query).sum()) - common
+        for row, query in enumerate(np.unpackbits(queries.view(np.uint8), axis=1)):
+            on = np.flatnonzero(query)
+            common = bits[on].sum(axis=0, dtype=np.uint8 if len(on) < 256 else np.uint16)  # whose largest is len(on)
+            union = counts + len(on) - common
             best[row] = (common / np.maximum(union, 1)).max()
         return best
