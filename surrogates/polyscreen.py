@@ -126,7 +126,8 @@ class PolyScreen:
 
 def forward(network: PolyScreenNetwork, graphs: Sequence[Graph]) -> Floats:
     """Return the output of a network for each graph, in order; shape (n,)."""
-    return forwards([network], graphs)[0]
+    values: Floats = forwards([network], graphs)[0]
+    return values
 
 
 def forwards(networks: Sequence[PolyScreenNetwork], graphs: Sequence[Graph]) -> Floats:
