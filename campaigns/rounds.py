@@ -50,7 +50,9 @@ def decode(path: Path) -> Round:
             before, after = _around_seal(data)
             if data != before + hashlib.sha256(before + BLANK + after).hexdigest().encode() + after:
                 raise ValueError("its digest does not fit its content")
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+        # Without buffering ahead it needs no other thread: the bytes are here already, and a busy machine makes it wait for one.
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False)
+        table = file.read(use_threads=False)
         metadata = table.schema.metadata or {}
         index, facts = int(metadata[b"round"]), metadata[b"facts"]
         if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:

@@ -47,8 +47,9 @@ class Cluster:
         os.killpg(self.nodes[node].pid, signal.SIGKILL)
         self.nodes[node].wait()
 
-    def driver(self, folder: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.faults.workers", str(folder), self.address]
+    def driver(self, folder: Path, seconds: float = 0.3) -> subprocess.Popen[str]:
+        """Start a campaign whose generator takes so long over each batch."""
+        command = [sys.executable, "-m", "tests.faults.workers", str(folder), self.address, str(seconds)]
         self.drivers.append(subprocess.Popen(command, env=self.environment, cwd=ROOT, stderr=subprocess.PIPE, text=True))
         return self.drivers[-1]
 
@@ -119,7 +120,7 @@ def test_a_node_that_is_killed_and_one_that_joins_change_nothing(cluster: Cluste
 
 def test_without_its_head_a_campaign_ends_resumably(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    driver = cluster.driver(folder)
+    driver = cluster.driver(folder, seconds=15)  # what is left takes longer than to find the head lost
     until(shards(folder), 280)
     cluster.kill(0)
     began = time.monotonic()

@@ -90,7 +90,7 @@ def spec(name: str, **arguments: Any) -> WorkerSpec:
     return WorkerSpec(factory=f"tests.faults.workers:{name}", arguments=arguments)
 
 
-if __name__ == "__main__":  # the driver of a campaign on a cluster: FOLDER ADDRESS
+if __name__ == "__main__":  # the driver of a campaign on a cluster: FOLDER ADDRESS SECONDS
     from pathlib import Path
 
     from campaigns.on_ray import RayExecutor
@@ -98,7 +98,7 @@ if __name__ == "__main__":  # the driver of a campaign on a cluster: FOLDER ADDR
     from tests.campaigns import test_loop
 
     try:
-        test_loop.drive(Path(sys.argv[1]), test_loop.spec(), RayExecutor(2, sys.argv[2]), spec("slow", seconds=0.3))
+        test_loop.drive(Path(sys.argv[1]), test_loop.spec(), RayExecutor(2, sys.argv[2]), spec("slow", seconds=float(sys.argv[3])))
     except EngineError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
