@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from campaigns.models import SURROGATES, find
+from inverse_design.acquisition.features import IntVectors
 from inverse_design.descriptor_names import NAMES
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
@@ -113,7 +113,7 @@ def laboratory(state: State) -> list[Row]:
     return rows
 
 
-def _adherence(name: str, asked: NDArray[np.int64], got: NDArray[np.int64]) -> Row:
+def _adherence(name: str, asked: IntVectors, got: IntVectors) -> Row:
     residual = (got - asked).astype(np.float64)
     low, high = np.quantile(residual, [0.1, 0.9])
     varied = asked.std() > 0 and got.std() > 0

@@ -6,6 +6,8 @@ Order and definitions: RDKit's `Descriptors.descList`, computed on the repeat un
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
@@ -36,7 +38,7 @@ def realised(mol: Chem.Mol) -> tuple[int, ...]:
     )
 
 
-IntVectors = NDArray[np.int64]
+IntVectors = NDArray[np.integer[Any]]
 
 
 def project(vectors: IntVectors) -> IntVectors:

@@ -28,6 +28,8 @@ KEPT: Final = ("sample", "prompt", "psmiles", "canonical", "polymer_class", "sa_
 """Columns of the samples that a candidate is made of."""
 REPEATED: Final = ("prompt", "polymer_class", "nearest")
 BATCH: Final = 1024
+LOOSE: Final = 64
+"""Rounds whose arrays are kept apart until they are joined: arrays of one round leave holes in the memory once they go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,8 @@ class State:
         self._tables.append(kept)
         self._starts.append(self.samples)
         self._blocks.append(block)
+        if len(self._blocks) > LOOSE:
+            self.history()
         self.facts = record.facts
         self.samples += len(record.samples)
         self.progress.append(
@@ -162,7 +166,7 @@ class State:
         targets, prompts = self.spec.targets, table["prompt"].combine_chunks().dictionary_encode()
         vectors = [[int(number) for number in text.split(",")[-15:]] for text in prompts.dictionary.to_pylist()]
         described = table["descriptors"].combine_chunks()
-        realised = np.full((len(table), 15), -1, dtype=np.int64)
+        realised = np.full((len(table), 15), -1, dtype=np.int32)
         realised[described.is_valid().to_numpy(zero_copy_only=False)] = described.flatten().to_numpy().reshape(-1, 15)
         names = list(dict.fromkeys(term for target in targets for term in PROPERTIES[target.property].asked))
         mean, std, domain = _answers(table["predictions"].combine_chunks(), names)
@@ -179,7 +183,7 @@ class State:
         log_feasibility = {target.property: _log_feasibility(target, *answers[target.property][:2]) for target in targets}
         joint = np.sum(list(log_feasibility.values()), axis=0)
         return History(
-            requested=np.array(vectors, dtype=np.int64).reshape(-1, 15)[prompts.indices.to_numpy()],
+            requested=np.array(vectors, dtype=np.int32).reshape(-1, 15)[prompts.indices.to_numpy()],
             realised=realised,
             round=np.full(len(table), index),
             accepted=np.isfinite(joint),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from inverse_design.descriptor_names import COLUMN, NAMES
 
 Array = NDArray[np.float64]
-IntVectors = NDArray[np.int64]
+IntVectors = NDArray[np.integer[Any]]
+"""Descriptors; those of samples have 32 bits, as there may be a million."""
 
 FREE: Final = tuple(i for i, name in enumerate(NAMES) if name not in ("NumAliphaticRings", "NumAromaticRings", "RingCount"))
 """Columns of the descriptors that the three sums over rings do not fix."""

@@ -44,12 +44,18 @@ class History:
             return np.concatenate([empty, *arrays])
 
         vectors, floats, flags, rows = (
-            np.zeros((0, 15), np.int64),
+            np.zeros((0, 15), np.int32),
             np.zeros(0),
             np.zeros(0, dtype=bool),
             np.zeros(0, np.int64),
         )
-        empties = {"requested": vectors, "realised": vectors, "round": rows, "accepted": flags, "in_domain": flags}
+        empties: dict[str, NDArray[np.generic]] = {
+            "requested": vectors,
+            "realised": vectors,
+            "round": rows,
+            "accepted": flags,
+            "in_domain": flags,
+        }
         plain = {name: joined([getattr(block, name) for block in blocks], empty) for name, empty in empties.items()}
         tables = {
             table: {name: joined([getattr(block, table)[name] for block in blocks], empty) for name in names}

@@ -40,6 +40,8 @@ RECENT = 4000
 """Latest valid samples that residuals are taken from."""
 PRUNED = 200
 """Prompts of the pool whose gain in volume is asked for: the best by utility."""
+MANY = 100_000
+"""Samples at most whose features are looked at to choose those to learn from: those of a million would take a gigabyte."""
 DRAWN = 800
 """Prompts of the pool that joint posterior draws are made over: the best by utility."""
 WORST = -60.0
@@ -233,6 +235,11 @@ def _rows(problem: Problem, history: History, among: Rows, weights: dict[str, fl
     for target in problem.targets:
         missed = violation(target, history.mean[target.property][among])
         misses = misses + weights[target.property] * missed / np.median(history.std[target.property][among])
+    if len(among) > MANY:
+        order = np.argsort(misses, kind="stable")
+        near, far = order[: MANY // 2], order[MANY // 2 :]
+        kept = np.sort(np.concatenate([near, far[:: -(-len(far) // (MANY // 2))]]))
+        among, misses = among[kept], misses[kept]
     return among[choose_rows(problem.scale(history.realised[among]), misses, count)]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from campaigns.campaign import Campaign
 from campaigns.ledger import Ledger
+from campaigns.results import Results
 from inverse_design.acquisition.strategies import decide
 from inverse_design.ranking import ranked
 from inverse_design.reference import prior
@@ -25,7 +26,7 @@ from inverse_design.verdict import verdict
 from tests.campaigns.test_loop import spec
 
 ROUND = 5000
-ATOMS = ("C", "c", "O", "N", "(=O)", "F", "1", "2")
+PIECES = ("C", "CC", "O", "C(=O)", "C(F)", "N", "S", "C(C)", "C(=O)O", "[Si](C)(C)")
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def made_up(index: int, rng: random.Random) -> Round:
     samples = []
     for sample in range(ROUND):
         descriptors = every[rng.randrange(len(every))].tolist()
-        text = f"*{''.join(rng.choices(ATOMS, k=60))}.{index}.{sample}*"  # as varied as real ones, for the size of the files
+        text = f"*{''.join(rng.choices(PIECES, k=20))}*"  # as varied as real ones, for the size of the files
         answer = {"surrogate": "linear", "property": "Tg", "mean": rng.uniform(-50, 190), "std": 30.0, "in_domain": True}
         row = {"sample": sample, "prompt": ",".join(map(str, descriptors)), "seed": rng.getrandbits(62), "status": "accepted"}
         row |= dict.fromkeys(("text", "psmiles", "canonical"), text)
@@ -76,6 +77,14 @@ def main(candidates: int) -> None:
             decide("feasible-yield", problem, state.history(), state.rounds)
         with timed("rank"):
             ranked(state)
+        results = Results(state=state, manifest=manifest | {"versions": {}}, source="", hours=0.0)
+        with timed("status"):
+            results.sentence()
+            results.summary()
+        with timed("report"):
+            results.report()
+        with timed("export of the best 1,000"):
+            results.export(Path(name) / "best.csv", "csv", 1000)
 
 
 if __name__ == "__main__":

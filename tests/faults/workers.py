@@ -98,7 +98,9 @@ if __name__ == "__main__":  # the driver of a campaign on a cluster: FOLDER ADDR
     from tests.campaigns import test_loop
 
     try:
-        test_loop.drive(Path(sys.argv[1]), test_loop.spec(), RayExecutor(2, sys.argv[2]), spec("slow", seconds=float(sys.argv[3])))
+        test_loop.drive(
+            Path(sys.argv[1]), test_loop.spec(), RayExecutor(2, sys.argv[2]), spec("slow", seconds=float(sys.argv[3]))
+        )
     except EngineError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
