@@ -217,7 +217,7 @@ if __name__ == "__main__":
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--samples", type=int, default=96, help="a round")
+    parser.add_argument("--samples", type=int, default=64, help="a round")
     parser.add_argument("--shipped", action="store_true", help="the generator just as it is in a campaign")
     parser.add_argument("--plot", type=Path, help="SVG file to draw")
     given = parser.parse_args()
