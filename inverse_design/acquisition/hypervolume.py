@@ -32,8 +32,10 @@ def log_gain(model: PropertyModel, x: Array, best: Array, worst: Mapping[str, tu
     """
     signs = torch.tensor([sign for sign, _ in worst.values()], dtype=torch.float64)
     reference = [sign * value for sign, value in worst.values()]
-    with warnings.catch_warnings():
+    # Pruning draws from the global stream, which has no seed of its own.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jitter on a covariance of near-equal prompts
+        torch.manual_seed(seed)
         gain = qLogNoisyExpectedHypervolumeImprovement(
             ModelListGP(*(model.models[name] for name in worst)),
             reference,

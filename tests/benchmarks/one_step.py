@@ -34,7 +34,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no yields": {"yields": False},
     "no screen": {"screen": False},
     "no repulsion": {"repulsion": False},
-    "moves": {"moves": 0.5},
+    "no moves": {"moves": 0.0},
     "no thompson": {"thompson": 0.0},
 }
 

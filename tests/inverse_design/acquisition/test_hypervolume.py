@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from inverse_design.acquisition.hypervolume import log_gain
 from inverse_design.acquisition.surrogate import PropertyModel
@@ -39,3 +40,13 @@ def test_a_minimum_counts_downwards(model: PropertyModel) -> None:
     wanted = {"Tg": (-1.0, 170.0), "density": (1.0, 1.08)}
     gain = np.exp(log_gain(model, np.array([[0.1, 0.8]]), np.array([[1.0, 0.0]]), wanted, 0))
     assert gain == pytest.approx((170 - 108) * (1.24 - 1.08), rel=0.05)
+
+
+def test_the_gain_depends_on_its_seed_alone(model: PropertyModel) -> None:
+    best = RNG.random((24, 2))
+    gains = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        gains.append(log_gain(model, POOL, best, WORST, 7))
+        assert torch.initial_seed() == state
+    assert (gains[0] == gains[1]).all()
