@@ -119,7 +119,7 @@ def main() -> None:
         print(f"torch {torch.__version__}, one thread; {PROMPTS} prompts x {RETURNS}; {mean:.0f} tokens a text in the mean")
         print(f"authors' loop, one prompt, {RETURNS} returns, fp32: {authors:.3f} CPU s a text", flush=True)
         opened = ctranslate._opened
-        for backend in ("torch", "torch-bf16", "ctranslate2"):
+        for backend in ("ctranslate2", "torch", "torch-bf16"):
             model = PolyTAO.load(folder, backend=backend)  # type: ignore[arg-type]
             Ending.after = tuple(length for own in after for length in own)
             sampling.Decoding = Ending  # type: ignore[misc]
