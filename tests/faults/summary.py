@@ -54,7 +54,7 @@ def lives(work: Path, calm: list[bytes], seconds: float, kills: int) -> Line:
                 drive(folder, SHORT)
                 os._exit(0)
             last = line.tried >= kills
-            if ended(child, 1e9 if last else rng.uniform(0, seconds / 2)):
+            if ended(child, 1e9 if last else rng.uniform(0, 1.2 * seconds)):
                 break
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
