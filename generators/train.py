@@ -27,7 +27,7 @@ STRAY = 0.15  # how far a draft may stray from its prompt, in standard deviation
 SHIPPED = Schedule(steps=4500, tokens=2200, decay=0.5)
 
 
-CONDITIONED = Schedule(steps=300, tokens=2200, muon=0.005, adam=2e-3, warmup=20, decay=1.0)
+CONDITIONED = Schedule(steps=1500, tokens=2200, muon=0.01, adam=4e-3, warmup=50, decay=1.0)
 Labelled = tuple[str, str, tuple[float, ...]]
 """Source and text of a repeat unit, and its property values in the order in which they stand before the descriptors."""
 
