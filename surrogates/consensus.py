@@ -39,7 +39,7 @@ def evaluate_consensus(held: HeldOut, told: Mapping[str, Answers], out: Say, par
             if name == "Tg" and {"polync", "polyscreen"} <= set(heard):
                 both = held.judge([told["polync"], told["polyscreen"]], part)[name]
                 figures[f"{label}, PolyNC and polyScreen"] = {"n": len(chosen)} | {"together": _cell(both, chosen)[1]}
-                out(f"| {label}: PolyNC and polyScreen | {len(chosen)} | {'| ' * len(told)}| {_cell(both, chosen)[0]} |")
+                out(f"| {label}: PolyNC and polyScreen | {len(chosen)} | {' |' * len(told)} {_cell(both, chosen)[0]} |")
             if label == "Tg, polyimides":
                 told_right = {model: _classes(one, chosen) for model, one in {**heard, "together": judged}.items()}
                 figures["heat resistance"] = {"n": len(chosen)} | told_right
