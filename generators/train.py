@@ -24,7 +24,7 @@ PAIRS = 1000
 LONGEST = 60
 DRAFTS = 16
 STRAY = 0.15  # how far a draft may stray from its prompt, in standard deviations of each descriptor among known polymers
-SHIPPED = Schedule(steps=4500, tokens=2200, decay=0.5)
+SHIPPED = Schedule(steps=2700, tokens=2200, decay=0.5)
 
 
 CONDITIONED = Schedule(steps=1500, tokens=2200, muon=0.01, adam=4e-3, warmup=50, decay=1.0)
