@@ -52,7 +52,7 @@ def verdict(state: State, hours: float) -> Verdict | None:
             return Verdict(
                 reason="met",
                 sentence=f"{len(passing)} distinct novel candidates meet the spec with probability >= {spec.confidence:g}, "
-                f"in at least {groups} clusters, from {state.samples} samples in {state.rounds} rounds",
+                f"in at least {groups} clusters, from {state.samples} samples in {state.rounds} round{'s' * (state.rounds != 1)}",
             )
     low = failing_rounds(state)
     if low > PATIENCE:
