@@ -165,7 +165,7 @@ class Results:
     def sentence(self) -> str:
         """Say in a few lines where the campaign stands."""
         state, end = self.state, self.verdict()
-        where = f"{state.spec.name}: {state.rounds} rounds, {state.samples} samples, {len(state.passing())} of {state.spec.want.candidates} candidates found"
+        where = f"{state.spec.name}: {state.rounds} round{'s' * (state.rounds != 1)}, {state.samples} samples, {len(state.passing())} of {state.spec.want.candidates} candidates found"
         if end is not None:
             return f"{where}\n{end.reason}: {end.sentence}"
         return f"{where}\nnot finished. {closest(state) if state.samples else 'No round is finished yet.'}"
