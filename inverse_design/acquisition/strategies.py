@@ -52,7 +52,7 @@ class Steps:
     channel: bool = False
     domain: bool = True
     yields: bool = True
-    screen: bool = True
+    screen: bool = False
     repulsion: bool = True
     moves: float = 0.5
     thompson: float = 0.25

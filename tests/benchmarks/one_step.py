@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "channel": {"channel": True},
     "no domain": {"domain": False},
     "no yields": {"yields": False},
-    "no screen": {"screen": False},
+    "screen": {"screen": True},
     "no repulsion": {"repulsion": False},
     "no moves": {"moves": 0.0},
     "no thompson": {"thompson": 0.0},
