@@ -374,7 +374,7 @@ Named = Annotated[SurrogateChoice, BeforeValidator(_named, json_schema_input_typ
 class Acquisition(Part):
     """How prompts are weighted from one round to the next."""
 
-    strategy: Literal["feasible-yield", "thompson", "elite", "random"] = "feasible-yield"
+    strategy: Literal["feasible-yield", "thompson", "elite", "random"] = "thompson"
     pool: Annotated[AtLeastOne, Field(le=20_000)] = 1500
     """Prompts weighed a round."""
     samples_per_round: Annotated[AtLeastOne, Field(le=100_000)] = 384

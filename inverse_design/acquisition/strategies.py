@@ -54,8 +54,8 @@ class Steps:
     yields: bool = True
     screen: bool = False
     repulsion: bool = True
-    moves: float = 0.5
-    thompson: float = 0.25
+    moves: float = 0.0
+    thompson: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,8 @@ def _modelled(
             _moved(problem, elites(history, few), count - count // 2, rng),
         ]
     )
-    share = 1.0 if strategy == "thompson" else steps.thompson
+    # Wider weights are of use to draws from the weights alone.
+    share = 1.0 if strategy == "thompson" and not wider else steps.thompson
     thompson = utility.thompson(pool, x, log_utility, round(share * problem.prompts))
     spread = problem.prompts * (2 if wider else 0.5)
     weights, temperature = tempered(log_utility, spread)

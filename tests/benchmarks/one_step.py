@@ -34,7 +34,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no yields": {"yields": False},
     "screen": {"screen": True},
     "no repulsion": {"repulsion": False},
-    "no moves": {"moves": 0.0},
+    "moves": {"moves": 0.5},
     "no thompson": {"thompson": 0.0},
 }
 

@@ -37,7 +37,7 @@ def test_the_smallest_spec_has_the_defaults_of_everything_else():
     assert [choice.model for choice in smallest.surrogates] == ["bundled:polync", "bundled:polyscreen", "bundled:tanimoto"]
     assert (smallest.generator.model, smallest.generator.temperature) == ("bundled:polytao", 1.0)
     assert (smallest.generator.top_k, smallest.generator.top_p) == (100, 0.999)
-    assert (smallest.acquisition.strategy, smallest.acquisition.pool) == ("feasible-yield", 1500)
+    assert (smallest.acquisition.strategy, smallest.acquisition.pool) == ("thompson", 1500)
     assert (smallest.acquisition.samples_per_round, smallest.acquisition.samples_per_prompt) == (384, 4)
     assert (smallest.novelty.reference, smallest.novelty.max_similarity) == ("bundled", 0.95)
     assert (smallest.want.candidates, smallest.want.clusters) == (25, 5)
