@@ -66,28 +66,51 @@ class Results:
         return pandas.DataFrame(self.rows())
 
     def export(
-        self, path: Path, kind: str, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False
+        self,
+        path: Path,
+        kind: str,
+        top: int | None = None,
+        conditions: Sequence[str] = (),
+        *,
+        diverse: bool = False,
+        stock: frozenset[str] | None = None,
     ) -> None:
         """Write ranked candidates as csv, parquet, json, sdf or xlsx: those that meet every condition (`fitting`), and of them
-        the best, or with `diverse` the best that differ, up to `top`."""
+        the best, or with `diverse` the best that differ, up to `top`; with `stock` (`read_stock`), what would have to be bought."""
         from campaigns.export import export
 
-        export(self.selected(top, conditions, diverse=diverse), kind, path)
+        export(self.selected(top, conditions, diverse=diverse, stock=stock), kind, path)
 
     def export_monomers(
-        self, path: Path, kind: str, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False
+        self,
+        path: Path,
+        kind: str,
+        top: int | None = None,
+        conditions: Sequence[str] = (),
+        *,
+        diverse: bool = False,
+        stock: frozenset[str] | None = None,
     ) -> None:
         """Write the monomers of the candidates that `export` would write: a shopping list, one monomer a row."""
         from campaigns.export import export
         from campaigns.selection import shopping
 
-        export(shopping(self.selected(top, conditions, diverse=diverse)), kind, path, structure="smiles")
+        rows = self.selected(top, conditions, diverse=diverse, stock=stock)
+        export(shopping(rows, stock), kind, path, structure="smiles")
 
-    def selected(self, top: int | None = None, conditions: Sequence[str] = (), *, diverse: bool = False) -> list[Row]:
+    def selected(
+        self,
+        top: int | None = None,
+        conditions: Sequence[str] = (),
+        *,
+        diverse: bool = False,
+        stock: frozenset[str] | None = None,
+    ) -> list[Row]:
         """Return the rows that meet every condition, at most `top`, of differing structure if `diverse`."""
-        from campaigns.selection import fitting
+        from campaigns.selection import fitting, with_stock
 
-        rows = fitting(self.rows(None if conditions or diverse else top), conditions)
+        rows = self.rows(None if conditions or diverse else top)
+        rows = fitting(rows if stock is None else with_stock(rows, stock), conditions)
         if diverse and top is not None:
             left = {row["id"] for row in rows[: max(10 * top, 200)]}
             chosen = {candidate.id for candidate in unlike([one for one in self.candidates() if one.id in left], top)}

@@ -52,17 +52,31 @@ def _holds(cell: Any, sign: str, value: str, text: str) -> bool:
     return _COMPARISONS[sign](str(cell), value)
 
 
-def shopping(rows: list[Row]) -> list[Row]:
-    """Return the monomers of these rows, those most of them need first: SMILES, SA score, and which candidates they are for."""
+def with_stock(rows: list[Row], stock: frozenset[str]) -> list[Row]:
+    """Return the rows with two columns more: whether all monomers of the route are in stock, and those that are not."""
+    from inverse_design.synthesis.making import at_hand
+
+    told = []
+    for row in rows:
+        monomers = (row["monomers"] or "").split(".")
+        absent = [monomer for monomer in monomers if monomer and not at_hand(monomer, stock)]
+        told.append(row | {"in_stock": bool(row["makeable"]) and not absent, "to_buy": ".".join(absent) or None})
+    return told
+
+
+def shopping(rows: list[Row], stock: frozenset[str] | None = None) -> list[Row]:
+    """Return the monomers of these rows, those most of them need first: SMILES, SA score, whether it is in stock if that is
+    given, and which candidates they are for."""
+    from inverse_design.synthesis.making import at_hand
     from inverse_design.synthesis.plan import synthesis_of
 
     found: dict[str, Row] = {}
     for row in rows:
         plan = synthesis_of(row["canonical_psmiles"])
         for monomer in plan.monomers if plan else ():
-            line = found.setdefault(
-                monomer.smiles, {"smiles": monomer.smiles, "sa_score": monomer.sa_score, "candidates": 0, "ranks": "", "ids": ""}
-            )
+            shelf = {} if stock is None else {"in_stock": at_hand(monomer.smiles, stock)}
+            blank = {"smiles": monomer.smiles, "sa_score": monomer.sa_score, **shelf, "candidates": 0, "ranks": "", "ids": ""}
+            line = found.setdefault(monomer.smiles, blank)
             line["candidates"] += 1
             line["ranks"] = f"{line['ranks']} {row['rank']}".strip()
             line["ids"] = f"{line['ids']} {row['id']}".strip()

@@ -63,6 +63,9 @@ def export(
     monomers: Annotated[
         bool, typer.Option("--monomers", help="The shopping list instead: monomers of the candidates chosen.")
     ] = False,
+    stock: Annotated[
+        Path | None, typer.Option("--stock", help="CSV of monomers at hand (column smiles): says what would have to be bought.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", parser=location, help="File; default DIR/exports/candidates.FORMAT, or monomers.FORMAT."),
@@ -70,13 +73,15 @@ def export(
 ) -> None:
     """Write the ranked candidates to a file and print its path."""
     from campaigns.campaign import Campaign
+    from inverse_design.synthesis.making import read_stock
 
     if diverse and top is None:
         raise SpecError("--diverse: say how many with --top N")
     path = output or folder / "exports" / f"{'monomers' if monomers else 'candidates'}.{format_.value}"
     results = Campaign.load(folder).results()
+    shelf = None if stock is None else read_stock(stock)
     write = results.export_monomers if monomers else results.export
-    write(path, format_.value, top, filter_ or (), diverse=diverse)
+    write(path, format_.value, top, filter_ or (), diverse=diverse, stock=shelf)
     print(path)
 
 

@@ -78,9 +78,10 @@ class Making:
 
 
 def missing(found: Synthesis, stock: frozenset[str]) -> tuple[str, ...]:
-    """Return the monomers of a route that are not on the shelf; gases and water are always at hand."""
-    return tuple(
-        monomer.smiles
-        for monomer in found.monomers
-        if on_shelf(monomer.smiles) not in stock and monomer.smiles not in ("O", "O=C=O", "O=S=O", "[C-]#[O+]")
-    )
+    """Return the monomers of a route that are not on the shelf."""
+    return tuple(monomer.smiles for monomer in found.monomers if not at_hand(monomer.smiles, stock))
+
+
+def at_hand(monomer: str, stock: frozenset[str]) -> bool:
+    """Return whether a monomer is on the shelf; gases and water always are."""
+    return monomer in ("O", "O=C=O", "O=S=O", "[C-]#[O+]") or on_shelf(monomer) in stock

@@ -169,6 +169,12 @@ def test_a_finished_campaign_is_exported_reported_and_not_run_again(finished: Pa
     assert len(Path(done.stdout.strip()).read_text().splitlines()) == 4, done.stderr
     done = cli("export", str(finished), *options, "--monomers")
     assert Path(done.stdout.strip()).name == "monomers.csv"
+    smiles = Path(done.stdout.strip()).read_text().splitlines()[1].split(",")[0]
+    (finished.parent / "shelf.csv").write_text(f"smiles\n{smiles}\n")
+    done = cli("export", str(finished), *options, "--monomers", "--stock", str(finished.parent / "shelf.csv"))
+    assert Path(done.stdout.strip()).read_text().splitlines()[0] == "smiles,sa_score,in_stock,candidates,ranks,ids"
+    done = cli("export", str(finished), "--stock", str(finished.parent / "shelf.csv"), "--filter", "in_stock=false")
+    assert "in_stock,to_buy" in Path(done.stdout.strip()).read_text().splitlines()[0], done.stderr
     done = cli("export", str(finished), "--filter", "tg=3")
     assert (done.returncode, "no column 'tg'" in done.stderr) == (2, True)
     assert cli("report", str(finished)).returncode == 0

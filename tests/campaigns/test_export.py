@@ -10,8 +10,9 @@ import pytest
 from rdkit import Chem
 
 from campaigns.export import export
-from campaigns.selection import fitting, shopping
+from campaigns.selection import fitting, shopping, with_stock
 from inverse_design.errors import SpecError
+from inverse_design.synthesis.making import on_shelf
 
 ROWS = [
     {
@@ -201,3 +202,17 @@ def test_the_shopping_list_counts_candidates() -> None:
     assert {line["smiles"] for line in lines[:2]} == {"OCCO", "O=C(O)c1ccc(C(=O)O)cc1"}
     assert lines[0]["ranks"] == "4 6"
     assert len(lines) == 5
+
+
+def test_what_is_on_the_shelf_need_not_be_bought() -> None:
+    stock = frozenset(map(on_shelf, ["OCCO", "C=CC(=O)OCC"]))  # in any spelling
+    lines = {line["smiles"]: line["in_stock"] for line in shopping(LIST, stock)}
+    assert [smiles for smiles, there in lines.items() if there] == ["OCCO", "C=CC(=O)OCC"]
+    rows = [
+        {"monomers": "C=CC(=O)OCC", "makeable": True},
+        {"monomers": "OCCO.O=C(O)c1ccc(C(=O)O)cc1", "makeable": True},
+        {"monomers": None, "makeable": False},
+    ]
+    told = with_stock(rows, stock)
+    assert [row["in_stock"] for row in told] == [True, False, False]
+    assert [row["to_buy"] for row in told] == [None, "O=C(O)c1ccc(C(=O)O)cc1", None]
