@@ -102,6 +102,12 @@ def reliability(said: Floats, came_true: NDArray[np.bool_]) -> tuple[list[tuple[
     return bins, sum(count * abs(chance - share) for chance, share, count in bins) / len(said)
 
 
+def accuracy(said: Floats, true: Floats) -> float:
+    """Return the share of units (n,) whose predicted Tg falls in the class of heat resistance (`HEAT_CLASSES`) of the measured one."""
+    ours, theirs = (np.digitize(values, sorted(HEAT_CLASSES)) for values in (said, true))
+    return float(np.mean(ours == theirs))
+
+
 def balanced_accuracy(said: Floats, true: Floats) -> float:
     """Return the share of units (n,) whose predicted Tg falls in the class of the measured one, averaged over the classes."""
     ours, theirs = (np.digitize(values, sorted(HEAT_CLASSES)) for values in (said, true))

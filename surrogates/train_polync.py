@@ -40,7 +40,7 @@ ENUMERATIONS = 12
 UNMEASURED = 30_000
 GUESSES = 8  # properties that each structure is labelled with by the teacher
 DISTILLED = 0.5  # weight of all their labels, relative to the measured values
-SHIPPED = Schedule(steps=3100, tokens=192, accumulate=3, decay=0.5)
+SHIPPED = Schedule(steps=12_000, tokens=192, accumulate=3, decay=0.5)
 # Simulated properties that the engine does not offer, but that teach the encoder; answers in standard deviations.
 AUXILIARY = ("tg_md_c", "density_md_gcm3", "nc_md", "eps_md", "cp_md", "cte_md_1_k", "bulk_modulus_md", "rg_md_a")
 
