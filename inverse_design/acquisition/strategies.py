@@ -26,8 +26,6 @@ ENOUGH = 24
 """Scored candidates before a model is fitted; fewer are explored at random."""
 STRANGER = np.log(0.05)
 """What a candidate out of its models' domain is worth as a parent of prompts: it does not count, its relatives may."""
-
-
 POOLED = 150
 """Parents of the pool's moves."""
 

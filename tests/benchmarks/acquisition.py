@@ -26,7 +26,7 @@ import torch
 
 from campaigns.campaign import Campaign
 from campaigns.models import Cast, find_any
-from inverse_design.acquisition.strategies import Problem, decide
+from inverse_design.acquisition.strategies import Problem, Steps, decide
 from inverse_design.loop import Clock, Workers, one_round
 from inverse_design.protocols import Executor, Row, WorkerSpec
 from inverse_design.ranking import ranked
@@ -124,11 +124,14 @@ class Setting:
         )
 
 
-def run(name: str, strategy: str, seed: int, rounds: int, samples: int, generator: str, executor: Executor) -> Row:
+def run(
+    name: str, strategy: str, seed: int, rounds: int, samples: int, generator: str, executor: Executor, steps: Steps | None = None
+) -> Row:
     """Run one campaign to the end of its budget."""
     own = "random" if strategy == GRAPH_GA else strategy
     setting = Setting.of(name, own, seed, samples, generator)
-    state, problem, workers = setting.state, setting.problem, setting.workers
+    state, workers = setting.state, setting.workers
+    problem = replace(setting.problem, steps=steps or Steps())
     breeding = Breeding(executor, workers.generator)
     began, deciding = time.process_time(), 0.0
     for index in range(rounds):
