@@ -223,7 +223,7 @@ class Campaign:
         watched = trackers.trackers(track, self.folder, self.spec.name, f"{ledger.manifest['spec']}-{self.spec.seed}")
         try:
             with logbook(ledger, self.spec.name, lambda: state.rounds):
-                logger.info("started on %s with %d workers a model, versions %s", executor, workers, ledger.manifest["versions"])
+                logger.info("started on %s with %d workers, versions %s", executor, workers, ledger.manifest["versions"])
                 if (end := verdict(state, spent)) is None:
                     problem = self._problem()
                     gpu = "cuda" in {choice.device for choice in (self.spec.generator, *self.spec.surrogates)}

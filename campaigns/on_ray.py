@@ -22,7 +22,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch, environment, identity
+from campaigns.dispatch import PATIENCE, Answer, LostError, Workers, dispatch, environment
 from inverse_design.errors import Interrupted, ModelError
 from inverse_design.protocols import Row, WorkerSpec
 
@@ -32,8 +32,8 @@ ANSWER = 60.0
 """Seconds in which rows that are ready must arrive."""
 SILENCE = 30.0
 """Seconds after which a silent head counts as lost: a restarted one may be back by then."""
-KINDS = 16
-"""Different workers that fit on the processors at once: they take turns, so each claims a 16th of one, and of a GPU where it needs one."""
+ROLES = 2
+"""Kinds of actors on the processors, with a GPU and without: they take turns, so each claims half of what it needs."""
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Ray takes 127.0.0.1 for a wish to be reached from outside, and puts the machine's outer address in its place."""
 LOST = (
@@ -47,13 +47,13 @@ LOST = (
 
 
 class RayExecutor:
-    """Runs shards on `workers` actors for each worker, spread over the nodes, each with one thread."""
+    """Runs shards on `workers` actors, spread over the nodes, each with one thread and all models, and on as many with a GPU."""
 
     def __init__(self, workers: int, address: str | None = None, patience: float = PATIENCE, *, gpu: bool = False) -> None:
         """Start Ray on the loopback interface, or join `address` (else RAY_ADDRESS). Raises ModelError if it is out of reach."""
         self._workers = workers
         self._patience = patience
-        self._seats: dict[str, list[ActorSeat]] = {}
+        self._seats: dict[bool, list[ActorSeat]] = {}
         self._started = not ray.is_initialized()
         if self._started:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -68,15 +68,14 @@ class RayExecutor:
     def run(self, worker: WorkerSpec, shards: Mapping[int, list[Row]]) -> Iterator[tuple[int, list[Row]]]:
         """Yield (shard index, rows) as shards finish, each once. Raises what a worker raises; ModelError if one is lost 4 times."""
         try:
-            key = identity(worker)
-            if key not in self._seats:
+            gpu = worker.arguments.get("device") == "cuda"
+            if gpu not in self._seats:
                 there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-                wanted = {"num_cpus": there.get("CPU", 1.0)}
-                if worker.arguments.get("device") == "cuda":
-                    wanted["num_gpus"] = there.get("GPU", 0.0)
-                share = {kind: min(1.0, count / self._workers) / KINDS for kind, count in wanted.items()}
-                self._seats[key] = [ActorSeat(share) for _ in range(min(self._workers, worker.most or self._workers))]
-            yield from dispatch(worker, shards, self._seats[key], self._wait, depth=2, patience=self._patience)
+                wanted = {"num_cpus": there.get("CPU", 1.0)} | ({"num_gpus": there.get("GPU", 0.0)} if gpu else {})
+                share = {kind: min(1.0, count / self._workers) / ROLES for kind, count in wanted.items()}
+                self._seats[gpu] = [ActorSeat(share) for _ in range(self._workers)]
+            seats = self._seats[gpu][: worker.most]
+            yield from dispatch(worker, shards, seats, self._wait, depth=2, patience=self._patience)
         except (exceptions.RayError, ConnectionError) as error:
             raise Interrupted(f"The Ray cluster is gone ({_first_line(error)}). Every finished shard is kept.") from error
         except (SystemError, SystemExit) as error:

@@ -34,7 +34,7 @@ class Resume(StrEnum):
     auto = "auto"
 
 
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes per model; default: one per core.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes that models run in; default: one per core.")]
 Where = Annotated[ExecutorChoice, typer.Option("--executor", help="Run models on Ray, or in processes of this machine.")]
 Address = Annotated[
     str | None, typer.Option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else one on this machine.")
