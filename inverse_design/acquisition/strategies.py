@@ -98,7 +98,10 @@ def decide(strategy: str, problem: Problem, history: History, round_index: int, 
         return _random(problem, rng, strategy)
     if strategy == "elite":
         return _elite(problem, history, rng)
-    return _modelled(strategy, problem, history, round_index, rng, wider)
+    from inverse_design.acquisition.surrogate import one_thread
+
+    with one_thread():
+        return _modelled(strategy, problem, history, round_index, rng, wider)
 
 
 def _random(problem: Problem, rng: np.random.Generator, strategy: str) -> Decision:
