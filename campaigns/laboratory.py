@@ -55,9 +55,9 @@ def sheet(found: State, chosen: Sequence[Candidate]) -> list[Row]:
         row: Row = {"id": candidate.id, "psmiles": candidate.psmiles, "polymer_class": candidate.polymer_class}
         for name, answer in candidate.predictions.items():
             unit, half = PROPERTIES[name].unit, Z80 * answer.std
-            row[f"predicted {name} / {unit}"] = round(answer.mean, PROPERTIES[name].decimals)
-            row[f"predicted {name} from"] = round(answer.mean - half, PROPERTIES[name].decimals)
-            row[f"predicted {name} to"] = round(answer.mean + half, PROPERTIES[name].decimals)
+            row[f"predicted {name} / {unit}"] = round(answer.mean, PROPERTIES[name].digits or None)
+            row[f"predicted {name} from"] = round(answer.mean - half, PROPERTIES[name].digits or None)
+            row[f"predicted {name} to"] = round(answer.mean + half, PROPERTIES[name].digits or None)
         row |= {"predicted to pass": round(candidate.probability, 3), "predicted sa_score": round(candidate.sa_score, 2)}
         rows.append(row | {f"{name} / {PROPERTIES[name].unit}": None for name in candidate.predictions} | {"note": None})
     return rows
@@ -262,7 +262,7 @@ def _recommended(found: State) -> dict[str, int]:
 
 def _shown(name: str, value: float, std: float | None = None) -> str:
     item = PROPERTIES.get(name)
-    digits = 0 if item is None or item.scale >= 5 else 2
+    digits = 0 if item is None else item.digits
     half = "" if std is None else f" ± {Z80 * std:.{digits}f}"
     return f"{value:.{digits}f}{half} {item.unit if item else ''}".rstrip()
 

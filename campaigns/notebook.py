@@ -29,7 +29,7 @@ def results_html(results: Results) -> str:
     heads = ["", "repeat unit", *(f"{one.property} / {PROPERTIES[one.property].unit}" for one in targets), "P(pass)", "class"]
     rows = []
     for row in islice(results.rows(SHOWN), SHOWN):
-        values = [_value(row, column(PROPERTIES[one.property]), PROPERTIES[one.property].decimals) for one in targets]
+        values = [_value(row, column(PROPERTIES[one.property]), PROPERTIES[one.property].digits) for one in targets]
         cells = [str(row["rank"]), "", *values, f"{row['probability']:.2f}", row["polymer_class"]]
         drawn = [f"<td>{escape(cell)}</td>" for cell in cells]
         drawn[1] = f"<td title='{escape(row['psmiles'], quote=True)}'>{bracketed(row['psmiles'])}</td>"
@@ -41,7 +41,7 @@ def results_html(results: Results) -> str:
     return f"<div>{STYLE}<p style='white-space:pre-line'>{escape(results.sentence())}</p>{table}{tail}</div>"
 
 
-def _value(row: dict[str, object], name: str, decimals: int) -> str:
+def _value(row: dict[str, object], name: str, digits: int) -> str:
     if row.get(f"{name}_measured") is not None:
-        return f"{row[name]:.{decimals}f} measured"
-    return f"{row[f'{name}_low80']:.{decimals}f} to {row[f'{name}_high80']:.{decimals}f}"
+        return f"{row[name]:.{digits}f} measured"
+    return f"{row[f'{name}_low80']:.{digits}f} to {row[f'{name}_high80']:.{digits}f}"

@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -58,11 +58,11 @@ class RayExecutor:
         if self._started:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             address = address or os.environ.get("RAY_ADDRESS")
-            if address and address != "local":
-                _join(address)
-            else:
-                _start(workers, None if gpu else 0)
-            _signals_to_python()
+            with _signals_kept():
+                if address and address != "local":
+                    _join(address)
+                else:
+                    _start(workers, None if gpu else 0)
         self._head = Head(ray.get_runtime_context().gcs_address)
 
     def run(self, worker: WorkerSpec, shards: Mapping[int, list[Row]]) -> Iterator[tuple[int, list[Row]]]:
@@ -99,7 +99,12 @@ class RayExecutor:
                     seat.clear()
         self._seats.clear()
         if self._started:
-            ray.shutdown()
+            with _signals_kept() as keep:
+                farewell = threading.Thread(target=ray.shutdown)
+                farewell.start()
+                while farewell.is_alive():  # its compiled code puts signals back to what kills, a second before it is done
+                    farewell.join(0.02)
+                    keep()
             self._started = False
 
 
@@ -189,11 +194,23 @@ class ActorSeat:
             self.actor = None
 
 
-def _signals_to_python() -> None:
-    """Put Python's signal handlers back on top: Ray's own end the process at once, without a word to anybody."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.getsignal(number))
+@contextmanager
+def _signals_kept() -> Iterator[Callable[[], None]]:
+    """Keep the handlers of signals that Ray replaces as it starts and ends: its own end the process, with an exit code that
+    says nothing. Yields what puts them back at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def keep() -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler if callable(handler) else signal.getsignal(number))
+
+    try:
+        yield keep
+    except SystemExit as error:
+        raise Interrupted("stopped by a signal; every finished shard is kept") from error
+    finally:
+        keep()
 
 
 def _start(workers: int, gpus: int | None) -> None:

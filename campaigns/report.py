@@ -111,7 +111,7 @@ class _Scale:
             unit=in_print(item.unit),
             wanted=in_print(target["wanted"], item.unit),
             column=column,
-            digits=0 if item.scale >= 5 else item.decimals,
+            digits=item.digits,
             track=132,
             low=low - margin,
             high=high + margin,

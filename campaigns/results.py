@@ -270,7 +270,7 @@ def _told(candidate: Candidate, targets: Sequence[Target]) -> Row:
 
 def _interval(candidate: Candidate, name: str) -> str:
     answer = candidate.predictions[name]
-    digits = 0 if PROPERTIES[name].scale >= 5 else 2
+    digits = PROPERTIES[name].digits
     if (one := candidate.measured.get(name)) is not None and one.value is not None:
         return f"{answer.mean:.{digits}f} measured"
     return f"{answer.mean:.{digits}f} ± {Z80 * answer.std:.{digits}f}{'' if answer.in_domain else ' ?'}"

@@ -23,7 +23,7 @@ def _existing(data: Path) -> Path:
 def train_model(model: str, data: Path, work: Path, steps: int | None, threads: int, start: Path | None, say: Say) -> None:
     """Train `model` in `work`; ModelError where the data is not in `data`, SpecError for an option that is not the model's."""
     _existing(data)
-    if start is not None and not model.startswith("polytao"):
+    if start is not None and model != "polytao":
         raise SpecError("--start: only a generator can begin with the weights of another run")
     if steps is not None and model in ("polyscreen", "tanimoto"):
         raise SpecError(f"--steps: {model} stops by itself")
@@ -31,12 +31,6 @@ def train_model(model: str, data: Path, work: Path, steps: int | None, threads: 
         from generators.train import SHIPPED, train_polytao
 
         train_polytao(data, work, SHIPPED if steps is None else SHIPPED.lasting(steps), threads, say, start)
-    elif model == "polytao-properties":
-        from campaigns.conditioning import labelled
-        from generators.train import CONDITIONED, condition_polytao
-
-        schedule = CONDITIONED if steps is None else CONDITIONED.lasting(steps)
-        condition_polytao(lambda: labelled(data), start or GENERATORS["bundled:polytao"], work, schedule, threads, say)
     elif model == "polync":
         from surrogates.train_polync import SHIPPED as ASKED
         from surrogates.train_polync import train_polync

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 
-from generators.corpus import DRAWS, prepare, rows
+from generators.corpus import DRAWS, prepare
 from inverse_design.reference import prior
 from inverse_design.split import held_out
 from inverse_design.text2text.t5 import T5Config
@@ -25,11 +25,6 @@ LONGEST = 60
 DRAFTS = 16
 STRAY = 0.15  # how far a draft may stray from its prompt, in standard deviations of each descriptor among known polymers
 SHIPPED = Schedule(steps=2700, tokens=2200, decay=0.5)
-
-
-CONDITIONED = Schedule(steps=1500, tokens=2200, muon=0.01, adam=4e-3, warmup=50, decay=1.0)
-Labelled = tuple[str, str, tuple[float, ...]]
-"""Source and text of a repeat unit, and its property values in the order in which they stand before the descriptors."""
 
 
 def network(vocabulary: int) -> T5Config:
@@ -67,41 +62,6 @@ def train_polytao(
     if start is not None:
         model.load_state_dict({name: tensor.float() for name, tensor in load_file(start / "model.safetensors").items()})
     train(model, groups, schedule, work, say)
-    export(work, config)
-
-
-def condition_polytao(
-    labelled: Callable[[], Sequence[Labelled]],
-    start: Path,
-    work: Path,
-    schedule: Schedule,
-    threads: int,
-    say: Callable[[str], None],
-) -> None:
-    """Teach the model in `start` to hear property values before the descriptors; the same call continues an interrupted run.
-
-    Every repeat unit that is not held out is shown twice with its values, in two decimals, and once without.
-    """
-    torch.set_num_threads(threads)
-    work.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(start / "tokenizer.json", work / "tokenizer.json")
-    tokenizer, kept = read_tokenizer(work / "tokenizer.json"), work / "pairs.safetensors"
-    if not kept.exists():
-        prompts, targets, weights = [], [], []
-        for source, text, values in labelled():
-            for row in rows(source, text):
-                if not held_out(row["key"]):
-                    heard = "".join(f"{value:.2f}," for value in values)
-                    prompts += [heard + row["prompt"], row["prompt"]]
-                    targets += 2 * [row["target"]]
-                    weights += [2 * row["share"], row["share"]]
-        say(f"{len(prompts)} rows")
-        sources, outputs = ([encoding.ids for encoding in tokenizer.encode_batch(texts)] for texts in (prompts, targets))
-        save_pairs(by_length(sources, outputs, np.array(weights), LONGEST), kept)
-    config = network(tokenizer.get_vocab_size())
-    model = new_model(config, schedule.seed)
-    model.load_state_dict({name: tensor.float() for name, tensor in load_file(start / "model.safetensors").items()})
-    train(model, load_pairs(kept), schedule, work, say)
     export(work, config)
 
 

@@ -115,7 +115,7 @@ def card(candidate: Candidate) -> str:
         lines.append(
             (
                 f"{name}, {how}{doubt}",
-                f"{answer.mean:.{item.decimals}f} ± {answer.std:.{item.decimals}f} (standard deviation) {item.unit}",
+                f"{answer.mean:.{item.digits}f} ± {answer.std:.{item.digits}f} (standard deviation) {item.unit}",
             )
         )
     lines += [

@@ -45,6 +45,11 @@ class Property:
         """What models are asked for to answer it: its terms, or itself."""
         return tuple(self.terms) or (self.name,)
 
+    @property
+    def digits(self) -> int:
+        """Decimals that a person is shown: none where what a chemist would call a difference is several whole units."""
+        return 0 if self.scale >= 5 else self.decimals
+
     def convert(self, value: float, unit: str) -> float:
         """Return `value` given in `unit` in the property's own unit; KeyError for an unknown unit, ValueError for no logarithm."""
         if unit in self.log_units:

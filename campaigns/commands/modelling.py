@@ -17,7 +17,6 @@ class BundledModel(StrEnum):
     """The models that the package carries."""
 
     polytao = "polytao"
-    polytao_properties = "polytao-properties"
     polync = "polync"
     polyscreen = "polyscreen"
     tanimoto = "tanimoto"

@@ -84,6 +84,34 @@ def test_a_second_ctrl_c_ends_it_at_once() -> None:
         assert time.monotonic() - began < 2
 
 
+GOODBYE = """
+import os, signal, threading, time
+from campaigns.on_ray import RayExecutor
+heard = []
+signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+executor = RayExecutor(1)
+os.kill(os.getpid(), signal.SIGTERM)
+assert heard, "after the start"
+
+def send():
+    for _ in range(8):  # a tenth of a second apart, all through the farewell
+        time.sleep(0.12)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+sender = threading.Thread(target=send)
+sender.start()
+executor.close()
+sender.join()
+print(len(heard))
+"""
+
+
+def test_ray_takes_no_signal_from_us_neither_as_it_starts_nor_as_it_ends() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": ""}
+    done = subprocess.run([sys.executable, "-c", GOODBYE], capture_output=True, text=True, env=environment, timeout=90, check=False)
+    assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr
+
+
 def test_stopped_and_continued_under_small_limits_it_goes_on(spec: str, calm: list[bytes], tmp_path: Path) -> None:
     """256 open files, 4 GB of address space, and a pause in the middle in which no second writer gets in."""
     folder = tmp_path / "run"
