@@ -74,29 +74,19 @@ class Results:
         *,
         diverse: bool = False,
         stock: frozenset[str] | None = None,
+        monomers: bool = False,
     ) -> None:
         """Write ranked candidates as csv, parquet, json, sdf or xlsx: those that meet every condition (`fitting`), and of them
-        the best, or with `diverse` the best that differ, up to `top`; with `stock` (`read_stock`), what would have to be bought."""
-        from campaigns.export import export
-
-        export(self.selected(top, conditions, diverse=diverse, stock=stock), kind, path)
-
-    def export_monomers(
-        self,
-        path: Path,
-        kind: str,
-        top: int | None = None,
-        conditions: Sequence[str] = (),
-        *,
-        diverse: bool = False,
-        stock: frozenset[str] | None = None,
-    ) -> None:
-        """Write the monomers of the candidates that `export` would write: a shopping list, one monomer a row."""
+        the best, or with `diverse` the best that differ, up to `top`; with `stock` (`read_stock`), what would have to be bought.
+        With `monomers`, the shopping list for these candidates instead, one monomer a row."""
         from campaigns.export import export
         from campaigns.selection import shopping
 
         rows = self.selected(top, conditions, diverse=diverse, stock=stock)
-        export(shopping(rows, stock), kind, path, structure="smiles")
+        if monomers:
+            export(shopping(rows, stock), kind, path, structure="smiles")
+        else:
+            export(rows, kind, path)
 
     def selected(
         self,

@@ -80,8 +80,7 @@ def export(
     path = output or folder / "exports" / f"{'monomers' if monomers else 'candidates'}.{format_.value}"
     results = Campaign.load(folder).results()
     shelf = None if stock is None else read_stock(stock)
-    write = results.export_monomers if monomers else results.export
-    write(path, format_.value, top, filter_ or (), diverse=diverse, stock=shelf)
+    results.export(path, format_.value, top, filter_ or (), diverse=diverse, stock=shelf, monomers=monomers)
     print(path)
 
 

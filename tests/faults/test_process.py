@@ -108,7 +108,9 @@ print(len(heard))
 
 def test_ray_takes_no_signal_from_us_neither_as_it_starts_nor_as_it_ends() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": ""}
-    done = subprocess.run([sys.executable, "-c", GOODBYE], capture_output=True, text=True, env=environment, timeout=90, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", GOODBYE], capture_output=True, text=True, env=environment, timeout=90, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr
 
 
