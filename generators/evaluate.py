@@ -22,7 +22,7 @@ from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.seeds import seed
 from inverse_design.split import held_out, key
 
-PROMPTS = 5000
+PROMPTS = 10_000
 DRAFTED = 1000
 BATCH = 128
 

@@ -55,7 +55,7 @@ def test_metrics_and_a_log_are_kept_and_name_campaign_and_round(tmp_path: Path, 
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert {line["campaign"] for line in lines} == {"toy"}
     assert [(line["round"], line["level"], line["message"].partition(":")[0]) for line in lines] == [
-        (0, "INFO", "started on local with 1 workers a model, versions {'package'"),
+        (0, "INFO", "started on local with 1 workers, versions {'package'"),
         (1, "INFO", "round committed"),
         (1, "WARNING", "row 1 is left out"),
         (2, "INFO", "round committed"),
