@@ -8,7 +8,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from campaigns.models import Cast
@@ -225,6 +227,8 @@ class Campaign:
             with logbook(ledger, self.spec.name, lambda: state.rounds):
                 logger.info("started on %s with %d workers, versions %s", executor, workers, ledger.manifest["versions"])
                 if (end := verdict(state, spent)) is None:
+                    # BoTorch takes more than a second to import: as long as Ray takes to start.
+                    Thread(target=import_module, args=("inverse_design.acquisition.utility",), daemon=True).start()
                     problem = self._problem()
                     gpu = "cuda" in {choice.device for choice in (self.spec.generator, *self.spec.surrogates)}
                     crew = _executor(executor, workers, address, gpu)
