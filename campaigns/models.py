@@ -265,7 +265,8 @@ def _own(choice: ModelChoice, role: str, model: Model, **answers: Any) -> Worker
 def _short(choice: ModelChoice) -> str:
     """Return a name for stages and columns: letters, digits, `_` and `.`."""
     if choice.command is not None:
-        name = next((word for word in choice.command if Path(word).suffix), choice.command[0])
+        # The first file that is named, which python3.11 is not.
+        name = next((word for word in choice.command if Path(word).suffix[1:].isalpha()), choice.command[0])
     else:
         name = (choice.model or "").removeprefix(plugins.PREFIX)
     name = name.partition("@")[0] if name.startswith("hub:") else name.removeprefix("bundled:")

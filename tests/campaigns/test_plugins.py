@@ -48,6 +48,24 @@ def example(tmp_path: Path) -> Campaign:
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["./python3.11", "density.py"], "density.py"),
+        (["./predict.sh", "weights.bin"], "predict.sh"),
+        (["./my_model", "--fast"], "my_model"),
+    ],
+)
+def test_a_program_is_called_by_its_file(tmp_path: Path, command: list[str], name: str) -> None:
+    for file in ("python3.11", "density.py", "predict.sh", "my_model", "weights.bin"):
+        (tmp_path / file).write_text("")
+        (tmp_path / file).chmod(0o755)
+    surrogate = {"command": command, "properties": ["density"]}
+    target = {"property": "density", "min": 1}
+    spec = CampaignSpec.model_validate({"schema": 1, "name": "own", "targets": [target], "surrogates": [surrogate]})
+    assert list(Cast.of(spec, tmp_path).surrogates) == [name]
+
+
 def test_the_examples_keep_the_contract_and_run(installed: Path, example: Campaign) -> None:
     cast = Cast.of(example.spec, example.base)
     checks = [*check_generator(build(cast.generator_worker(example.spec)))]
