@@ -227,8 +227,9 @@ class Campaign:
             with logbook(ledger, self.spec.name, lambda: state.rounds):
                 logger.info("started on %s with %d workers, versions %s", executor, workers, ledger.manifest["versions"])
                 if (end := verdict(state, spent)) is None:
-                    # BoTorch takes more than a second to import: as long as Ray takes to start.
-                    Thread(target=import_module, args=("inverse_design.acquisition.utility",), daemon=True).start()
+                    if self.spec.acquisition.strategy in ("thompson", "feasible-yield"):
+                        # BoTorch takes more than a second to import: as long as Ray takes to start.
+                        Thread(target=import_module, args=("inverse_design.acquisition.utility",), daemon=True).start()
                     problem = self._problem()
                     gpu = "cuda" in {choice.device for choice in (self.spec.generator, *self.spec.surrogates)}
                     crew = _executor(executor, workers, address, gpu)

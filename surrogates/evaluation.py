@@ -102,15 +102,18 @@ def reliability(said: Floats, came_true: NDArray[np.bool_]) -> tuple[list[tuple[
     return bins, sum(count * abs(chance - share) for chance, share, count in bins) / len(said)
 
 
+def _heat_class(tg: Floats) -> NDArray[np.intp]:
+    return np.digitize(tg, sorted(HEAT_CLASSES))
+
+
 def accuracy(said: Floats, true: Floats) -> float:
     """Return the share of units (n,) whose predicted Tg falls in the class of heat resistance (`HEAT_CLASSES`) of the measured one."""
-    ours, theirs = (np.digitize(values, sorted(HEAT_CLASSES)) for values in (said, true))
-    return float(np.mean(ours == theirs))
+    return float(np.mean(_heat_class(said) == _heat_class(true)))
 
 
 def balanced_accuracy(said: Floats, true: Floats) -> float:
     """Return the share of units (n,) whose predicted Tg falls in the class of the measured one, averaged over the classes."""
-    ours, theirs = (np.digitize(values, sorted(HEAT_CLASSES)) for values in (said, true))
+    ours, theirs = _heat_class(said), _heat_class(true)
     return float(np.mean([np.mean(ours[theirs == one] == one) for one in np.unique(theirs)]))
 
 

@@ -33,8 +33,7 @@ SPREAD = 4000
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread: sums in one order, and no fight with workers for the processors, where a second thread costs
-    three times what it is worth."""
+    """Compute on one thread: sums in one order, and no fight with workers for the processors."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
