@@ -33,6 +33,7 @@ BATCH: Final = 256
 _STORED: Final = {"data": np.float32, "indices": np.int64, "indptr": np.int64}
 
 Floats = NDArray[np.float64]
+Compared = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +62,21 @@ class Process:
 
     def answer(self, asked: Environments) -> tuple[Floats, Floats, Floats]:
         """Return posterior mean and predictive standard deviation, not yet calibrated, and similarity to the nearest training unit; each (q,)."""
-        similarity = asked.similarity(self.units)
-        kernel = self.prior.kernel(similarity, asked.alike(self.units))
+        return self.judge(self.compared(asked))
+
+    def compared(self, asked: Environments) -> Compared:
+        """Return how similar, and how much alike, the units asked for (q) and the training units (n) are; each (q, n)."""
+        return asked.similarity(self.units), asked.alike(self.units)
+
+    def judge(self, compared: Compared) -> tuple[Floats, Floats, Floats]:
+        """Return what `answer` does, from what `compared` returns; processes of the same units share that."""
+        similarity, alike = compared
+        kernel = self.prior.kernel(similarity, alike)
         return self._mean(kernel), self.spread(kernel), similarity.max(axis=1).astype(np.float64)
 
     def mean(self, asked: Environments) -> Floats:
         """Return the posterior mean alone, (q,)."""
-        return self._mean(self.prior.kernel(asked.similarity(self.units), asked.alike(self.units)))
+        return self._mean(self.prior.kernel(*self.compared(asked)))
 
     def _mean(self, kernel: NDArray[np.float32]) -> Floats:
         return self.prior.mean + self.prior.scale * np.asarray(kernel @ self.weights, np.float64)
@@ -124,10 +133,14 @@ class TanimotoGP:
                     for part in ("bits", "shares")
                 }
             )
-            processes = {
-                name: Process(prior=Prior(**prior), units=units[tensors[f"{name}.units"]], weights=tensors[f"{name}.weights"])
-                for name, prior in config["properties"].items()
-            }
+            shared: dict[bytes, Environments] = {}  # properties fitted together have the same units
+            processes = {}
+            for name, prior in config["properties"].items():
+                rows = tensors[f"{name}.units"]
+                if rows.tobytes() not in shared:
+                    shared[rows.tobytes()] = units[rows]
+                own = shared[rows.tobytes()]
+                processes[name] = Process(prior=Prior(**prior), units=own, weights=tensors[f"{name}.weights"])
             calibrations = {name: Calibration.from_dict(values) for name, values in stored["properties"].items()}
             return cls(processes, calibrations, [str(name) for name in stored["offered"]])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
@@ -147,9 +160,13 @@ class TanimotoGP:
         for start in range(0, len(parsed), BATCH):
             block = parsed[start : start + BATCH]
             asked = Environments.of([unit.mol for _, unit in block])
+            compared: dict[int, Compared] = {}
             for name in properties:
-                item, calibration = PROPERTIES[name], self.calibrations[name]
-                for (row, _), raw in zip(block, zip(*self.processes[name].answer(asked), strict=True), strict=True):
+                item, calibration, process = PROPERTIES[name], self.calibrations[name], self.processes[name]
+                if id(process.units) not in compared:
+                    compared[id(process.units)] = process.compared(asked)
+                answers = process.judge(compared[id(process.units)])
+                for (row, _), raw in zip(block, zip(*answers, strict=True), strict=True):
                     mean, spread, near = map(float, raw)
                     answer = calibration.predict(mean, near, spread)
                     if item.low <= answer.mean <= item.high:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,23 @@ from inverse_design.properties import PROPERTIES
 from surrogates.calibration import Calibration
 from surrogates.environments import Environments
 from surrogates.evaluation import WORTH_OFFERING, Errors
-from surrogates.observations import TEST, TRAIN, columns, read_observations
+from surrogates.observations import TEST, TRAIN, Observations, Unit, columns, read_observations
 from surrogates.tanimoto import BATCH, Floats, Prior, Process, save
 
 SUBSET: Final = 800
 """Units that the marginal likelihood is computed on."""
+TOGETHER: Final = (
+    tuple(f"permeability_{gas}" for gas in ("O2", "N2", "CO2", "CH4", "H2", "He")),
+    ("bandgap_chain", "bandgap_bulk", "bandgap_crystal"),
+)
+"""Properties fitted as one: a film is as open, and a chain as conjugated, for one as for the other."""
+
+_DOUBT: Final = 10
 
 Say = Callable[[str], None]
+Rows = NDArray[np.integer[Any]]
+LeftOut = tuple[Floats, Floats, Floats]
+"""Mean, spread and similarity to the nearest other unit, each (n,)."""
 
 
 def train_tanimoto(data: Path, work: Path, say: Say) -> None:
@@ -34,24 +46,29 @@ def train_tanimoto(data: Path, work: Path, say: Say) -> None:
     everyone = environments([units[text].mol for text in texts])
     fitted, calibrations, offered = {}, {}, []
     missed: dict[str, dict[str, float]] = {}
-    for column, name in columns().items():
-        rows = observations[column]
-        known = [units[text].part == TRAIN and not rows.conflict[i] for i, text in enumerate(rows.units)]
-        train = [i for i, one in enumerate(known) if one]
-        # Values on which sources disagree teach nothing, but they are part of what is asked for.
-        apart = [i for i, text in enumerate(rows.units) if not known[i] and units[text].part != TEST]
-        own = np.array([place[rows.units[i]] for i in train], dtype=np.int32)
-        process, left_out = fit(everyone[own], rows.values[train])
-        new = process.answer(environments([units[rows.units[i]].mol for i in apart]))
-        predicted, spread, near = (np.concatenate(pair) for pair in zip(left_out, new, strict=True))
-        true = rows.values[train + apart]
-        calibrations[name] = Calibration.fit(predicted, true, near, spread)
-        errors = Errors.of(predicted, true)
-        if errors.r2 >= WORTH_OFFERING:
-            offered.append(name)
-        missed[name] = {rows.units[i]: error for i, error in zip(train + apart, (true - predicted).tolist(), strict=True)}
-        say(f"{name}: {len(train)} units, {process.prior}, left out: R2 {errors.r2:.3f}, MAE {errors.mae:.3g}")
-        fitted[name] = (process.prior, own, process.weights)
+    named = {name: observations[column] for column, name in columns().items()}
+    alone = [(name,) for name in named if not any(name in names for names in TOGETHER)]
+    for names in (*alone, *TOGETHER):
+        known = {name: _known(named[name], units) for name in names}
+        train = {name: np.flatnonzero(own) for name, own in known.items()}
+        rows = {name: np.array([place[named[name].units[i]] for i in own], dtype=np.int32) for name, own in train.items()}
+        everybody = np.unique(np.concatenate(list(rows.values())))
+        values = [(np.searchsorted(everybody, rows[name]), named[name].values[train[name]]) for name in names]
+        for name, (process, left_out) in zip(names, fit_together(everyone[everybody], values), strict=True):
+            own = named[name]
+            # Values on which sources disagree teach nothing, but they are part of what is asked for.
+            apart = [i for i, text in enumerate(own.units) if not known[name][i] and units[text].part != TEST]
+            new = process.answer(environments([units[own.units[i]].mol for i in apart]))
+            predicted, spread, near = (np.concatenate(pair) for pair in zip(left_out, new, strict=True))
+            judged = [*train[name].tolist(), *apart]
+            true = own.values[judged]
+            calibrations[name] = Calibration.fit(predicted, true, near, spread)
+            errors = Errors.of(predicted, true)
+            if errors.r2 >= WORTH_OFFERING:
+                offered.append(name)
+            missed[name] = {own.units[i]: error for i, error in zip(judged, (true - predicted).tolist(), strict=True)}
+            say(f"{name}: {len(train[name])} units, {process.prior}, left out: R2 {errors.r2:.3f}, MAE {errors.mae:.3g}")
+            fitted[name] = (process.prior, everybody, process.weights)
     for name, item in PROPERTIES.items():
         if item.terms:
             first, second = (missed[term] for term in item.terms)
@@ -74,26 +91,88 @@ def environments(mols: Sequence[Chem.Mol]) -> Environments:
     return Environments.joined([Environments.of(mols[start : start + BATCH]) for start in range(0, len(mols), BATCH)])
 
 
-def fit(units: Environments, values: Floats) -> tuple[Process, tuple[Floats, Floats, Floats]]:
-    """Return the posterior given values (n,), and what it says of each unit without it: mean, spread, nearest similarity, each (n,).
+def _known(own: Observations, units: Mapping[str, Unit]) -> NDArray[np.bool_]:
+    """Return which observations are trained on."""
+    return np.array([units[text].part == TRAIN for text in own.units]) & ~own.conflict
 
-    Without one unit the mean is y - (K^-1 y) / diag(K^-1) (Rasmussen and Williams 2006, eq. 5.12).
+
+def fit(units: Environments, values: Floats) -> tuple[Process, LeftOut]:
+    """Return the posterior given the values (n,) of units, and what it says of each unit without it."""
+    return fit_together(units, [(np.arange(len(units)), values)])[0]
+
+
+def fit_together(units: Environments, known: Sequence[tuple[Rows, Floats]]) -> list[tuple[Process, LeftOut]]:
+    """Return, for each property, the posterior given (rows of units, values there) of all, and what it says of each of its units
+    without any value of that unit.
+
+    Covariance of property g of one unit and h of another: B_gh k, and B_gh times the geometric mean of the noises for the same unit
+    (intrinsic coregionalisation: Bonilla et al., NeurIPS 2007), B being the correlations of the values. The ratio of two gases is so
+    predicted as such, and not as the difference of two errors. Without a unit, whose values are the block u, values are
+    y_u - ([K^-1]_uu)^-1 [K^-1 y]_u (Rasmussen and Williams 2006, eq. 5.12, by blocks).
     """
     similarity = np.concatenate([units[start : start + BATCH].similarity(units) for start in range(0, len(units), BATCH)])
     alike = np.concatenate([units[start : start + BATCH].alike(units) for start in range(0, len(units), BATCH)])
-    rows = np.random.default_rng(0).permutation(len(units))[:SUBSET]
-    prior = most_likely(similarity[np.ix_(rows, rows)], alike[np.ix_(rows, rows)], values[rows])
-    kernel = prior.kernel(similarity, alike)
-    matrix = kernel.astype(np.float64)
-    matrix[np.diag_indices_from(matrix)] += prior.noise
+    priors = [_likeliest(similarity, alike, rows, values) for rows, values in known]
+    counts = [len(rows) for rows, _ in known]
+    shared = {
+        name: round(float(np.exp(np.average([np.log(getattr(prior, name)) for prior in priors], weights=counts))), 4)
+        for name in ("similar", "alike")
+    }
+    priors = [replace(prior, **shared) for prior in priors]
+    kernel = priors[0].kernel(similarity, alike)
+
+    owner = np.repeat(np.arange(len(known)), counts)
+    row = np.concatenate([rows for rows, _ in known])
+    scaled = [(values - prior.mean) / prior.scale for prior, (_, values) in zip(priors, known, strict=True)]
+    between = correlations([rows for rows, _ in known], scaled)
+    matrix = kernel[np.ix_(row, row)].astype(np.float64)
+    noise = np.sqrt([prior.noise for prior in priors])[owner]
+    for one in units_of(row):
+        matrix[np.ix_(one, one)] += np.outer(noise[one], noise[one])
+    matrix *= between[np.ix_(owner, owner)]
     inverse = linalg.inv(matrix, overwrite_a=True, check_finite=False, assume_a="pos")
-    weights = inverse @ ((values - prior.mean) / prior.scale)
-    process = Process(prior=prior, units=units, weights=weights.astype(np.float32))
+    solved = inverse @ np.concatenate(scaled)
+    missed = np.zeros(len(row))
+    for one in units_of(row):
+        missed[one] = np.linalg.solve(inverse[np.ix_(one, one)], solved[one])
     for own in (kernel, similarity):
         own[np.diag_indices_from(own)] = -1.0  # no unit is its own neighbour
-    spread = np.concatenate([process.spread(kernel[start : start + BATCH]) for start in range(0, len(units), BATCH)])
-    without = values - prior.scale * weights / np.diag(inverse)
-    return process, (without, spread, similarity.max(axis=1).astype(np.float64))
+    near = similarity.max(axis=1).astype(np.float64)
+    fitted = []
+    for index, (prior, (rows, values)) in enumerate(zip(priors, known, strict=True)):
+        weights = np.bincount(row, between[index][owner] * solved, minlength=len(units))
+        process = Process(prior=prior, units=units, weights=weights.astype(np.float32))
+        spread = np.concatenate([process.spread(kernel[rows[start : start + BATCH]]) for start in range(0, len(rows), BATCH)])
+        fitted.append((process, (values - prior.scale * missed[owner == index], spread, near[rows])))
+    return fitted
+
+
+def units_of(row: Rows) -> list[Rows]:
+    """Return the places of each value in `row`."""
+    order = np.argsort(row, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(row[order])) + 1)
+
+
+def correlations(rows: Sequence[Rows], values: Sequence[Floats]) -> Floats:
+    """Return the correlations of standardised properties on the units that have both; shape (p, p), positive definite.
+
+    Those of few units are drawn to none, as if `_DOUBT` more of no correlation had been seen.
+    """
+    found = np.eye(len(rows))
+    for one, other in combinations(range(len(rows)), 2):
+        _, first, second = np.intersect1d(rows[one], rows[other], return_indices=True)
+        if len(first) > 2:
+            seen = float(np.corrcoef(values[one][first], values[other][second])[0, 1])
+            found[one, other] = found[other, one] = seen * len(first) / (len(first) + _DOUBT)
+    lengths, directions = np.linalg.eigh(found)
+    found = (directions * np.maximum(lengths, 1e-3)) @ directions.T
+    return np.asarray(found / np.sqrt(np.outer(np.diag(found), np.diag(found))), np.float64)
+
+
+def _likeliest(similarity: NDArray[np.float32], alike: NDArray[np.float32], rows: Rows, values: Floats) -> Prior:
+    chosen = np.random.default_rng(0).permutation(len(rows))[:SUBSET]
+    own = np.ix_(rows[chosen], rows[chosen])
+    return most_likely(similarity[own], alike[own], values[chosen])
 
 
 def most_likely(similarity: NDArray[np.float32], alike: NDArray[np.float32], values: Floats) -> Prior:

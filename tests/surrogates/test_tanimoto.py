@@ -15,7 +15,7 @@ from inverse_design.split import WELL_KNOWN
 from surrogates.calibration import Calibration
 from surrogates.environments import Environments
 from surrogates.tanimoto import NEIGHBOURS, Prior, Process, TanimotoGP, save
-from surrogates.train_tanimoto import fit
+from surrogates.train_tanimoto import correlations, fit, fit_together
 
 FOLDER = Path(surrogates.__file__).parent / "weights" / "tanimoto"
 TEXTS = list(WELL_KNOWN)
@@ -49,6 +49,60 @@ def test_leaving_one_out_agrees_with_fitting_without_it() -> None:
     row = dense(prior, units[np.array([4])], units[rest])[0]
     assert without[4] == pytest.approx(prior.mean + row @ np.linalg.solve(matrix, VALUES[:15][rest] - prior.mean), abs=0.05)
     assert near[4] == pytest.approx(units[np.array([4])].similarity(units[rest]).max(), abs=1e-6)
+
+
+@cache
+def two_properties() -> tuple[Environments, list[tuple[np.ndarray, np.ndarray]]]:
+    """The glass transition of twenty units, and something that follows it, known of others and of some of the same."""
+    first, second = np.arange(20), np.arange(4, 28, 2)
+    follows = 0.02 * VALUES + np.cos(np.arange(len(TEXTS)))
+    return environments(TEXTS), [(first, VALUES[first]), (second, follows[second])]
+
+
+def joint(priors: list[Prior], known: list[tuple[np.ndarray, np.ndarray]], units: Environments) -> tuple[np.ndarray, ...]:
+    """Covariance of all values of all units as Kronecker products, the rows that are known, and their standardised values."""
+    scaled = [(values - prior.mean) / prior.scale for prior, (_, values) in zip(priors, known, strict=True)]
+    between = correlations([rows for rows, _ in known], scaled)
+    noise = np.sqrt(np.outer(*2 * [[prior.noise for prior in priors]]))
+    whole = np.kron(between, dense(priors[0], units, units)) + np.kron(between * noise, np.eye(len(units)))
+    return whole, np.concatenate([rows + index * len(units) for index, (rows, _) in enumerate(known)]), np.concatenate(scaled)
+
+
+def test_properties_fitted_together_are_the_textbook_posterior_of_all_their_values() -> None:
+    units, known = two_properties()
+    processes = [process for process, _ in fit_together(units, known)]
+    priors = [process.prior for process in processes]
+    assert (priors[0].similar, priors[0].alike) == (priors[1].similar, priors[1].alike)
+    whole, rows, values = joint(priors, known, units)
+    between = correlations([own for own, _ in known], [values[:20], values[20:]])
+    assert between[0, 1] > 0.3
+    cross = np.kron(between, dense(priors[0], units, units))[:, rows]
+    expected = (cross @ np.linalg.solve(whole[np.ix_(rows, rows)], values)).reshape(2, -1)
+    for process, mean in zip(processes, expected, strict=True):
+        assert process.mean(units) == pytest.approx(
+            process.prior.mean + process.prior.scale * mean, abs=2e-3 * process.prior.scale
+        )
+
+
+def test_leaving_a_unit_out_leaves_out_all_its_values() -> None:
+    units, known = two_properties()
+    fitted = fit_together(units, known)
+    priors = [process.prior for process, _ in fitted]
+    whole, rows, values = joint(priors, known, units)
+    rest = rows % len(units) != 6
+    for index, (prior, (own, _)) in enumerate(zip(priors, known, strict=True)):
+        cross = whole[6 + index * len(units), rows[rest]]
+        mean = prior.mean + prior.scale * cross @ np.linalg.solve(whole[np.ix_(rows[rest], rows[rest])], values[rest])
+        assert fitted[index][1][0][own.tolist().index(6)] == pytest.approx(mean, abs=1e-6 * prior.scale)
+
+
+def test_correlations_of_few_units_are_doubted_and_stay_possible() -> None:
+    rows, values = np.arange(10), np.linspace(-1, 1, 10)
+    found = correlations([rows, rows, rows[:2], rows[::-1]], [values, values, values[:2], values])
+    assert found[0, 1] == pytest.approx(0.5)  # ten units seen, ten of no correlation imagined
+    assert found[0, 2] == 0.0
+    assert found[0, 3] == pytest.approx(-0.5)
+    assert np.linalg.eigvalsh(found).min() > 0
 
 
 def test_variance_of_a_handful_is_exact() -> None:
