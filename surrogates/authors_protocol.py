@@ -22,14 +22,28 @@ from inverse_design.split import key
 from surrogates.evaluation import Errors, balanced_accuracy
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.polyscreen import forward
-from surrogates.train_polyscreen import ALL, DENSE, TUNE, WIDTH, Floats, Rows, Say, Schedule, Table, fit, standard
+from surrogates.train_polyscreen import (
+    ALL,
+    DENSE,
+    NOBODY,
+    TUNE,
+    WIDTH,
+    Floats,
+    Rows,
+    Say,
+    Schedule,
+    Table,
+    fit,
+    read_unmeasured,
+    standard,
+    taught,
+)
 
 SEEDS: Final = range(5)
 STARTS: Final = 3
 ALONE: Final = Schedule(epochs=150, rate=3e-3, batch=20)
 FIGURES: Final = ("r2", "mae", "rmse", "balanced")
 Start = Mapping[str, torch.Tensor]
-_NONE: Final[Rows] = np.zeros(0, dtype=np.int64)
 
 
 def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str, dict[str, tuple[float, float]]]:
@@ -37,7 +51,8 @@ def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str
     three classes of heat resistance (`HEAT_CLASSES`), three ways.
 
     alone: the network learns from nothing but the authors' training rows, one a repeat unit; shipped: as the bundled
-    model is trained, from every other homopolymer and then polyimides, `STARTS` networks averaged; observations: the
+    model is trained, from every other homopolymer and then polyimides, `STARTS` networks averaged, unmeasured units taught by
+    a Gaussian process that knows as much as the network may; observations: the
     same on every measurement of the authors' table, so that a repeat unit may be on both sides, as in the paper.
     What is trained is kept in `work`, so that the same call goes on where it stopped.
     """
@@ -45,13 +60,11 @@ def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str
     theirs = np.flatnonzero(~np.isnan(table.authors))
     others = np.flatnonzero(np.isnan(table.authors))
     mean, scale = standard(table, others)
-    targets = (table.tg - mean) / scale
-    starts = [_start(table, targets, others, seed, work / f"start-{seed}.safetensors", say) for seed in range(STARTS)]
-
-    extra = others[table.polyimide[others]]
-    grouped = take(table, np.concatenate([theirs, extra]), np.concatenate([table.authors[theirs], table.tg[extra]]))
+    unmeasured = read_unmeasured(data, table)
+    starts = _starts(table, others, unmeasured, mean, scale, work, say)
+    grouped = take(table, np.concatenate([theirs, others]), np.concatenate([table.authors[theirs], table.tg[others]]))
     rows, values = observations(table, data)
-    observed = take(table, np.concatenate([rows, extra]), np.concatenate([values, table.tg[extra]]))
+    observed = take(table, np.concatenate([rows, others]), np.concatenate([values, table.tg[others]]))
     ways = {
         "shipped": (grouped, len(theirs), starts),
         "observations": (observed, len(rows), starts),
@@ -63,7 +76,7 @@ def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str
         for seed in SEEDS:
             path = work / f"{name}-{seed}.json"
             if not path.exists():
-                path.write_text(json.dumps(_split(part, own, begin, mean, scale, seed)), encoding="utf-8")
+                path.write_text(json.dumps(_split(part, own, begin, unmeasured, mean, scale, seed)), encoding="utf-8")
                 say(f"{name}, split {seed}: {path.read_text(encoding='utf-8')}")
             found.append(json.loads(path.read_text(encoding="utf-8")))
         results[name] = {
@@ -98,30 +111,42 @@ def observations(table: Table, data: Path) -> tuple[Rows, Floats]:
     return np.array([row for row, _ in found]), np.array([value for _, value in found])
 
 
-def _start(table: Table, targets: Floats, rows: Rows, seed: int, path: Path, say: Say) -> Start:
-    if not path.exists():
-        say(f"start {seed}: {len(rows)} homopolymers without the authors'")
-        torch.manual_seed(seed)
-        network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
-        save_file(fit(network, table, targets, rows, _NONE, ALL, seed, say).state_dict(), path)
-    return load_file(path)
+def _starts(table: Table, rows: Rows, unmeasured: Table, mean: float, scale: float, work: Path, say: Say) -> list[Start]:
+    """Return `STARTS` networks trained on `rows`, and on what those say of `unmeasured`."""
+    paths = [work / f"start-{seed}.safetensors" for seed in range(STARTS)]
+    if not all(path.exists() for path in paths):
+        everyone = taught(table, rows, unmeasured)
+        targets, more = (everyone.tg - mean) / scale, np.arange(len(table.units), len(everyone.units))
+        for seed, path in enumerate(paths):
+            if not path.exists():
+                say(f"start {seed}: {len(rows)} homopolymers without the authors'")
+                torch.manual_seed(seed)
+                network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
+                save_file(fit(network, everyone, targets, rows, NOBODY, ALL, seed, say, more).state_dict(), path)
+    return [load_file(path) for path in paths]
 
 
-def _split(table: Table, own: int, starts: Sequence[Start], mean: float, scale: float, seed: int) -> dict[str, float]:
-    """Train on 80 % of the first `own` rows (and, from a start, on the rest of the table) and judge on the other 20 %."""
+def _split(
+    table: Table, own: int, starts: Sequence[Start], unmeasured: Table, mean: float, scale: float, seed: int
+) -> dict[str, float]:
+    """Train on 80 % of the first `own` rows (and, from a start, on the other polyimides of the table) and judge on the other 20 %."""
     order = np.random.default_rng(seed).permutation(own)
     test, train = order[: own // 5], order[own // 5 :]
-    targets = (table.tg - mean) / scale
+    rows, more, schedule, everyone = train, NOBODY, ALONE, table
+    if starts:
+        rest = np.arange(own, len(table.units))
+        everyone = taught(table, np.concatenate([train, rest]), unmeasured)
+        more = np.arange(len(table.units), len(everyone.units))
+        rows, more = (np.concatenate([train, rest[table.polyimide[rest]]]), more[everyone.polyimide[more]])
+        schedule = TUNE
+    targets = (everyone.tg - mean) / scale
     outputs = []
     for tensors in starts or [{}]:
         torch.manual_seed(seed)
         network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
         if tensors:
             network.load_state_dict(tensors)
-            rows, schedule = np.concatenate([train, np.arange(own, len(table.units))]), TUNE
-        else:
-            rows, schedule = train, ALONE
-        network = fit(network, table, targets, rows, _NONE, schedule, seed)
+        network = fit(network, everyone, targets, rows, NOBODY, schedule, seed, unmeasured=more)
         outputs.append(forward(network, table.canonical_graphs(test)))
     said = mean + scale * np.mean(outputs, axis=0)
     return asdict(Errors.of(said, table.tg[test])) | {"balanced": balanced_accuracy(said, table.tg[test])}

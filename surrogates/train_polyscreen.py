@@ -1,4 +1,8 @@
-"""Train the bundled polyScreen: homopolymers of every class first, then a head for polyimides, five times over."""
+"""Train the bundled polyScreen: homopolymers of every class first, then a head for polyimides, five times over.
+
+Beside measured repeat units a network sees unmeasured ones, with the Tg that a Gaussian process on the same measured units gives
+them (distillation: Hinton et al., arXiv:1503.02531): what the process knows of similarity is worth more than so few numbers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,39 +24,49 @@ from safetensors.torch import load_file, save_file
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
 from inverse_design.split import calibration, held_out, key
 from surrogates.calibration import Z80, Calibration, quantile80
+from surrogates.environments import Environments
 from surrogates.graph import Graph, batch, graph
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.neighbours import Neighbours, fingerprints
 from surrogates.polyscreen import CONVOLUTIONS, OTHERS, POLYIMIDES, forward, is_polyimide, networks, save, save_calibration
+from surrogates.tanimoto import BATCH
+from surrogates.train_tanimoto import environments
+from surrogates.train_tanimoto import fit as process
 
 MEMBERS: Final = 5
-WIDTH, DENSE = 64, 128
+WIDTH, DENSE = 64, 512
+UNMEASURED: Final = {"known": 10_000, "polyimide_enumerated": 8_000, "smipoly_enumerated": 8_000}
+"""Repeat units without a measured Tg that a network is taught, at most, by source."""
+LARGEST: Final = 70
+"""Heavy atoms of an unmeasured repeat unit, at most."""
 _OUTLIER = 0.3  # in units of the standard deviation of all Tg; beyond it an error counts linearly
 
 Say = Callable[[str], None]
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+NOBODY: Final[Rows] = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Passes over the data, highest learning rate, molecules a step."""
+    """Passes over the data, highest learning rate, molecules a step, and unmeasured units a pass shows for each measured one."""
 
     epochs: int
     rate: float
     batch: int
+    taught: float = 0.0
 
 
-ALL = Schedule(epochs=32, rate=3e-3, batch=64)
-TUNE = Schedule(epochs=15, rate=1e-3, batch=32)
+ALL = Schedule(epochs=32, rate=3e-3, batch=64, taught=4.0)
+TUNE = Schedule(epochs=15, rate=1e-3, batch=32, taught=1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
-    """Measured Tg, one row a repeat unit, all arrays (n,).
+    """Tg, one row a repeat unit, all arrays (n,).
 
-    graphs: of the canonical unit, and of the unit as it was found; tg: degC, median over sources; polyimide: imide
-    nitrogen in the backbone; authors: Tg in polyScreen's own set, NaN elsewhere; fold: 0 to 4, by key.
+    graphs: of the canonical unit, and of the unit as it was found; tg: degC, median over sources, NaN where not measured;
+    polyimide: imide nitrogen in the backbone; authors: Tg in polyScreen's own set, NaN elsewhere; fold: 0 to 4, by key.
     """
 
     units: list[RepeatUnit]
@@ -72,6 +87,10 @@ class Table:
     @property
     def held_out(self) -> NDArray[np.bool_]:
         return np.array([held_out(number) for number in self.keys])
+
+    @cached_property
+    def environments(self) -> Environments:
+        return environments([unit.mol for unit in self.units])
 
     def canonical_graphs(self, rows: Sequence[int] | Rows) -> list[Graph]:
         return [self.graphs[row][0] for row in rows]
@@ -113,6 +132,52 @@ def read_table(data: Path) -> Table:
     )
 
 
+def read_unmeasured(data: Path, table: Table) -> Table:
+    """Return repeat units in `data` without a measured Tg, none of them held out or kept for calibration."""
+    found = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
+    left, taken = dict(UNMEASURED), set(table.keys)
+    rows: list[tuple[RepeatUnit, int, tuple[Graph, Graph]]] = []
+    for row in np.random.default_rng(0).permutation(len(found)).tolist():
+        source = found[row]["source"]
+        if not left.get(source) or found[row]["n_heavy"] > LARGEST:
+            continue
+        written = parse(found[row]["psmiles"])
+        if not isinstance(written, RepeatUnit):
+            continue
+        (unit,) = canonical_units([written])
+        number = key(unit.psmiles)
+        pair = graph(unit.mol), graph(written.mol)
+        if number in taken or held_out(number) or calibration(number) or pair[0] is None or pair[1] is None:
+            continue
+        taken.add(number)
+        left[source] -= 1
+        rows.append((unit, number, (pair[0], pair[1])))
+    unknown = np.full(len(rows), np.nan)
+    return Table(
+        units=[unit for unit, _, _ in rows],
+        keys=[number for _, number, _ in rows],
+        graphs=[graphs for _, _, graphs in rows],
+        tg=unknown,
+        polyimide=np.array([is_polyimide(unit) for unit, _, _ in rows]),
+        authors=unknown,
+    )
+
+
+def taught(table: Table, rows: Rows, unmeasured: Table) -> Table:
+    """Return `table` and, behind its rows, `unmeasured` with what a Gaussian process fitted on `rows` says of them."""
+    teacher, _ = process(table.environments[rows], table.tg[rows])
+    asked = unmeasured.environments
+    said = np.concatenate([teacher.mean(asked[start : start + BATCH]) for start in range(0, len(asked), BATCH)])
+    return Table(
+        units=table.units + unmeasured.units,
+        keys=table.keys + unmeasured.keys,
+        graphs=table.graphs + unmeasured.graphs,
+        tg=np.concatenate([table.tg, said]),
+        polyimide=np.concatenate([table.polyimide, unmeasured.polyimide]),
+        authors=np.concatenate([table.authors, unmeasured.authors]),
+    )
+
+
 def fit(
     network: PolyScreenNetwork,
     table: Table,
@@ -122,23 +187,26 @@ def fit(
     schedule: Schedule,
     seed: int,
     say: Say | None = None,
+    unmeasured: Rows = NOBODY,
 ) -> PolyScreenNetwork:
     """Train on standardised targets (n,) of the rows `train` and return the averaged weights of the best validation error.
 
-    Each pass shows a unit in its canonical frame or as it was found, by chance. An empty `validation` takes the last.
+    Each pass shows a unit in its canonical frame or as it was found, by chance, and some of `unmeasured`, drawn anew. An empty
+    `validation` takes the last.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=1e-4)
-    steps = schedule.epochs * -(-len(train) // schedule.batch)
+    beside = min(len(unmeasured), round(schedule.taught * len(train)))
+    steps = schedule.epochs * -(-(len(train) + beside) // schedule.batch)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.rate, total_steps=steps, pct_start=0.1)
     average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
     wanted = torch.from_numpy(targets.astype(np.float32))
     for epoch in range(1, schedule.epochs + 1):
         network.train()
-        shuffled = rng.permutation(train)
-        for start in range(0, len(train), schedule.batch):
+        shuffled = rng.permutation(np.concatenate([train, rng.choice(unmeasured, beside, replace=False)]))
+        for start in range(0, len(shuffled), schedule.batch):
             rows = shuffled[start : start + schedule.batch]
             frames = rng.integers(2, size=len(rows))
             output = network(batch([table.graphs[row][frame] for row, frame in zip(rows, frames, strict=True)]))
@@ -164,19 +232,21 @@ def fit(
     return best
 
 
-def train_member(table: Table, targets: Floats, rows: Rows, fold: int, seed: int, path: Path, say: Say) -> None:
+def train_member(table: Table, unmeasured: Table, rows: Rows, mean: float, scale: float, fold: int, path: Path, say: Say) -> None:
     """Train one network on `rows` without `fold`, then its head for polyimides, and write both to `path`."""
-    torch.manual_seed(seed)
+    torch.manual_seed(fold)
     network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
     left = table.fold[rows] == fold
-    network = fit(network, table, targets, rows[~left], rows[left], ALL, seed, say)
+    everyone = taught(table, rows[~left], unmeasured)
+    targets, more = (everyone.tg - mean) / scale, np.arange(len(table.units), len(everyone.units))
+    network = fit(network, everyone, targets, rows[~left], rows[left], ALL, fold, say, more)
     tensors = {
         name if name.startswith(CONVOLUTIONS) else f"{OTHERS}.{name}": value for name, value in network.state_dict().items()
     }
-    rows = rows[table.polyimide[rows]]
+    rows, more = rows[table.polyimide[rows]], more[everyone.polyimide[more]]
     left = table.fold[rows] == fold
     freeze(network)
-    tuned = fit(network, table, targets, rows[~left], rows[left], TUNE, seed, say).state_dict()
+    tuned = fit(network, everyone, targets, rows[~left], rows[left], TUNE, fold, say, more).state_dict()
     tensors |= {f"{POLYIMIDES}.{name}": value for name, value in tuned.items() if not name.startswith(CONVOLUTIONS)}
     part = path.with_suffix(".part")
     save_file({name: value.contiguous() for name, value in tensors.items()}, part)
@@ -201,12 +271,13 @@ def train_polyscreen(data: Path, work: Path, threads: int, say: Say) -> None:
     table = read_table(data)
     rows = np.flatnonzero(~table.held_out & ~table.calibration)
     mean, scale = standard(table, rows)
-    say(f"{len(rows)} repeat units, {int(table.polyimide[rows].sum())} polyimides")
+    unmeasured = read_unmeasured(data, table)
+    say(f"{len(rows)} repeat units, {int(table.polyimide[rows].sum())} polyimides; {len(unmeasured.units)} unmeasured")
     for member in range(MEMBERS):
         path = work / f"member-{member}.safetensors"
         if not path.exists():
             say(f"member {member}")
-            train_member(table, (table.tg - mean) / scale, rows, member, member, path, say)
+            train_member(table, unmeasured, rows, mean, scale, member, path, say)
     export(table, work, rows, mean, scale)
 
 

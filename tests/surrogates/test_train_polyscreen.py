@@ -11,10 +11,14 @@ import torch
 
 from surrogates.evaluation import balanced_accuracy
 from surrogates.graph_convolution import PolyScreenNetwork
-from surrogates.train_polyscreen import Schedule, Table, fit, read_table
+from surrogates.polyscreen import forward
+from surrogates.train_polyscreen import NOBODY, Schedule, Table, fit, read_table, read_unmeasured, taught
+from surrogates.train_tanimoto import environments
+from surrogates.train_tanimoto import fit as process
 
 KAPTON = "*N1C(=O)c2cc3c(cc2C1=O)C(=O)N(c1ccc(Oc2ccc(*)cc2)cc1)C3=O"
 SHIFTED = "*c1ccc(Oc2ccc(-n3c(=O)c4cc5c(=O)n(*)c(=O)c5cc4c3=O)cc2)cc1"
+FRESH = "*CC(*)OCCCC(C)C"
 OTHERS = ["*CC(*)c1ccccc1", "*CC(*)C(=O)OC", "*CCCCCC(=O)O*", "*Oc1ccc(*)cc1", "*CC(*)C#N", "*NCCCCCC(*)=O"]
 
 
@@ -25,6 +29,10 @@ def data(tmp_path: Path) -> Path:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "properties_consensus.parquet")
     theirs = [{"psmiles": SHIFTED, "tg_c": 360.0}, {"psmiles": "*c1ccc(N2C(=O)c3ccc(*)cc3C2=O)cc1", "tg_c": 400.0}]
     pc.write_csv(pa.Table.from_pylist(theirs), tmp_path / "polyimide_tg.csv")
+    found = [("known", OTHERS[1], 6), ("known", FRESH, 8), ("known", "*C(CC*)c1ccccc1", 99), ("known", "*COC*", 3)]
+    found += [("hypothetical", "*CC(*)CCCC", 6), ("smipoly_enumerated", "*CCCCOC(=O)C(*)=O", 10)]
+    rows = [{"psmiles": text, "source": source, "n_heavy": size} for source, text, size in found]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "structures.parquet")
     return tmp_path
 
 
@@ -43,6 +51,37 @@ def test_kapton_is_held_out(data: Path) -> None:
     assert set(table.fold.tolist()) <= set(range(5))
 
 
+def test_unmeasured_units_are_new_not_held_out_and_not_too_large(data: Path) -> None:
+    table = read_table(data)
+    more = read_unmeasured(data, table)
+    # Left out: one with a value, one too large, poly(ethylene oxide), which is held out, and a source that is not asked.
+    assert {unit.psmiles for unit in more.units} == {FRESH, "*OCCCCC(=O)C(*)=O"}
+    assert np.isnan(more.tg).all()
+    assert not set(more.keys) & set(table.keys)
+
+
+def test_the_teacher_knows_only_the_rows_it_is_given(data: Path) -> None:
+    table = read_table(data)
+    more, rows = read_unmeasured(data, table), np.array([1, 2, 3, 5, 6])
+    everyone = taught(table, rows, more)
+    np.testing.assert_array_equal(everyone.tg[: len(table.units)], table.tg)
+    teacher, _ = process(environments([table.units[row].mol for row in rows]), table.tg[rows])
+    said = teacher.mean(environments([unit.mol for unit in more.units]))
+    assert everyone.tg[len(table.units) :] == pytest.approx(said, rel=1e-5)
+    assert [unit.psmiles for unit in everyone.units[len(table.units) :]] == [unit.psmiles for unit in more.units]
+
+
+def test_a_network_is_taught_what_nobody_measured(data: Path) -> None:
+    table = read_table(data)
+    everyone = taught(table, np.arange(len(table.units)), read_unmeasured(data, table))
+    targets, rows = (everyone.tg - 100) / 100, np.arange(len(table.units))
+    more = np.arange(len(table.units), len(everyone.units))
+    targets[more] = 4.0  # far from what the measured ones alone would lead to
+    alone, beside = (learned(everyone, targets, rows, unmeasured) for unmeasured in (more[:0], more))
+    assert (beside[more] > 1.5).all()
+    assert (alone[more] < 1.5).all()
+
+
 def test_a_network_learns_a_handful_by_heart_and_the_same_way_twice(data: Path) -> None:
     table = read_table(data)
     targets, rows = (table.tg - 100) / 100, np.arange(len(table.units))
@@ -51,12 +90,11 @@ def test_a_network_learns_a_handful_by_heart_and_the_same_way_twice(data: Path) 
     np.testing.assert_array_equal(first, second)
 
 
-def learned(table: Table, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    from surrogates.polyscreen import forward
-
+def learned(table: Table, targets: np.ndarray, rows: np.ndarray, unmeasured: np.ndarray = NOBODY) -> np.ndarray:
     torch.manual_seed(0)
-    network = fit(PolyScreenNetwork(width=16, dense=16), table, targets, rows, rows, Schedule(epochs=60, rate=1e-2, batch=4), 0)
-    return forward(network, table.canonical_graphs(rows))
+    schedule = Schedule(epochs=60, rate=1e-2, batch=4, taught=1.0)
+    network = fit(PolyScreenNetwork(width=16, dense=16), table, targets, rows, rows, schedule, 0, unmeasured=unmeasured)
+    return forward(network, table.canonical_graphs(range(len(table.units))))
 
 
 def test_every_class_of_heat_resistance_counts_alike() -> None:
