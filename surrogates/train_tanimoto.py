@@ -18,7 +18,7 @@ from inverse_design.properties import PROPERTIES
 from surrogates.calibration import Calibration
 from surrogates.environments import Environments
 from surrogates.evaluation import WORTH_OFFERING, Errors
-from surrogates.observations import TEST, TRAIN, Observations, Unit, columns, read_observations
+from surrogates.observations import TEST, TRAIN, columns, read_observations
 from surrogates.tanimoto import BATCH, Floats, Prior, Process, save
 
 SUBSET: Final = 800
@@ -44,37 +44,39 @@ def train_tanimoto(data: Path, work: Path, say: Say) -> None:
     texts = sorted(text for text, unit in units.items() if unit.part == TRAIN)
     place = {text: row for row, text in enumerate(texts)}
     everyone = environments([units[text].mol for text in texts])
-    fitted, calibrations, offered = {}, {}, []
-    missed: dict[str, dict[str, float]] = {}
     named = {name: observations[column] for column, name in columns().items()}
     alone = [(name,) for name in named if not any(name in names for names in TOGETHER)]
+    fitted, calibrations, offered = {}, {}, []
+    missed: dict[str, dict[str, float]] = {}
     for names in (*alone, *TOGETHER):
-        known = {name: _known(named[name], units) for name in names}
-        train = {name: np.flatnonzero(own) for name, own in known.items()}
-        rows = {name: np.array([place[named[name].units[i]] for i in own], dtype=np.int32) for name, own in train.items()}
-        everybody = np.unique(np.concatenate(list(rows.values())))
-        values = [(np.searchsorted(everybody, rows[name]), named[name].values[train[name]]) for name in names]
-        for name, (process, left_out) in zip(names, fit_together(everyone[everybody], values), strict=True):
-            own = named[name]
-            # Values on which sources disagree teach nothing, but they are part of what is asked for.
-            apart = [i for i, text in enumerate(own.units) if not known[name][i] and units[text].part != TEST]
-            new = process.answer(environments([units[own.units[i]].mol for i in apart]))
+        # Values on which sources disagree teach nothing, but they are part of what is asked for.
+        known = [np.array([units[text].part == TRAIN for text in named[name].units]) & ~named[name].conflict for name in names]
+        rows = [
+            np.array([place[named[name].units[i]] for i in np.flatnonzero(own)]) for name, own in zip(names, known, strict=True)
+        ]
+        everybody = np.unique(np.concatenate(rows)).astype(np.int32)
+        values = [named[name].values[own] for name, own in zip(names, known, strict=True)]
+        both = [(np.searchsorted(everybody, own), value) for own, value in zip(rows, values, strict=True)]
+        for name, own, (process, left_out) in zip(names, known, fit_together(everyone[everybody], both), strict=True):
+            apart = [i for i, text in enumerate(named[name].units) if not own[i] and units[text].part != TEST]
+            new = process.answer(environments([units[named[name].units[i]].mol for i in apart]))
             predicted, spread, near = (np.concatenate(pair) for pair in zip(left_out, new, strict=True))
-            judged = [*train[name].tolist(), *apart]
-            true = own.values[judged]
+            judged = [*np.flatnonzero(own), *apart]
+            true = named[name].values[judged]
             calibrations[name] = Calibration.fit(predicted, true, near, spread)
             errors = Errors.of(predicted, true)
             if errors.r2 >= WORTH_OFFERING:
                 offered.append(name)
-            missed[name] = {own.units[i]: error for i, error in zip(judged, (true - predicted).tolist(), strict=True)}
-            say(f"{name}: {len(train[name])} units, {process.prior}, left out: R2 {errors.r2:.3f}, MAE {errors.mae:.3g}")
+            missed[name] = dict(zip([named[name].units[i] for i in judged], (true - predicted).tolist(), strict=True))
+            say(f"{name}: {own.sum()} units, {process.prior}, left out: R2 {errors.r2:.3f}, MAE {errors.mae:.3g}")
             fitted[name] = (process.prior, everybody, process.weights)
     for name, item in PROPERTIES.items():
         if item.terms:
             first, second = (missed[term] for term in item.terms)
-            say(
-                f"{name}: correlation of the errors of its terms {correlation(first, second):.2f}, {item.correlation} in the table"
-            )
+            weights = list(item.terms.values())
+            mae = np.mean([abs(weights[0] * first[unit] + weights[1] * second[unit]) for unit in set(first) & set(second)])
+            alike = f"{correlation(first, second):.2f}, {item.correlation} in the table"
+            say(f"{name}, left out: MAE {mae:.3g}; correlation of the errors of its terms {alike}")
     save(work, everyone, fitted)
     stored = {"properties": {name: one.to_dict() for name, one in calibrations.items()}, "offered": offered}
     (work / "calibration.json").write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
@@ -89,11 +91,6 @@ def correlation(first: Mapping[str, float], second: Mapping[str, float]) -> floa
 def environments(mols: Sequence[Chem.Mol]) -> Environments:
     """Return the environments of any number of repeat units."""
     return Environments.joined([Environments.of(mols[start : start + BATCH]) for start in range(0, len(mols), BATCH)])
-
-
-def _known(own: Observations, units: Mapping[str, Unit]) -> NDArray[np.bool_]:
-    """Return which observations are trained on."""
-    return np.array([units[text].part == TRAIN for text in own.units]) & ~own.conflict
 
 
 def fit(units: Environments, values: Floats) -> tuple[Process, LeftOut]:
