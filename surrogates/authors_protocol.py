@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.split import key
-from surrogates.evaluation import Errors, balanced_accuracy
+from surrogates.evaluation import Errors, balanced_accuracy, heat_shares
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.polyscreen import forward
 from surrogates.train_polyscreen import (
@@ -42,6 +42,8 @@ from surrogates.train_polyscreen import (
 SEEDS: Final = range(5)
 STARTS: Final = 3
 ALONE: Final = Schedule(epochs=150, rate=3e-3, batch=20)
+AUTHORS_RMSE: Final = 28.7
+"""What the authors report of their own splits, degC: how unsure a class is."""
 FIGURES: Final = ("r2", "mae", "rmse", "balanced")
 Start = Mapping[str, torch.Tensor]
 
@@ -149,4 +151,5 @@ def _split(
         network = fit(network, everyone, targets, rows, NOBODY, schedule, seed, unmeasured=more)
         outputs.append(forward(network, table.canonical_graphs(test)))
     said = mean + scale * np.mean(outputs, axis=0)
-    return asdict(Errors.of(said, table.tg[test])) | {"balanced": balanced_accuracy(said, table.tg[test])}
+    balanced = balanced_accuracy(said, np.full(len(said), AUTHORS_RMSE), table.tg[test], heat_shares(table.tg[train]))
+    return asdict(Errors.of(said, table.tg[test])) | {"balanced": balanced}

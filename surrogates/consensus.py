@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inverse_design.polymer import RepeatUnit, parse
-from surrogates.evaluation import Answers, HeldOut, Judged, Say, accuracy, balanced_accuracy
-from surrogates.observations import TEST
+from surrogates.evaluation import Answers, HeldOut, Judged, Say, accuracy, balanced_accuracy, heat_shares
+from surrogates.observations import TEST, TRAIN
 from surrogates.polyscreen import is_polyimide
 
 
@@ -29,7 +30,7 @@ def evaluate_consensus(held: HeldOut, told: Mapping[str, Answers], out: Say, par
         common = set(judged.units).intersection(*(one.units for one in heard.values()))
         groups = {name: common}
         if name == "Tg":
-            imides = {text for text in common if isinstance(unit := parse(text), RepeatUnit) and is_polyimide(unit)}
+            imides = set(filter(_imide, common))
             groups |= {"Tg, polyimides": imides, "Tg, others": common - imides}
         for label, chosen in groups.items():
             cells = {model: _cell(one, chosen) for model, one in {**heard, "together": judged}.items()}
@@ -41,7 +42,9 @@ def evaluate_consensus(held: HeldOut, told: Mapping[str, Answers], out: Say, par
                 figures[f"{label}, PolyNC and polyScreen"] = {"n": len(chosen)} | {"together": _cell(both, chosen)[1]}
                 out(f"| {label}: PolyNC and polyScreen | {len(chosen)} | {' |' * len(told)} {_cell(both, chosen)[0]} |")
             if name == "Tg" and label != "Tg, others":
-                told_right = {model: _classes(one, chosen) for model, one in {**heard, "together": judged}.items()}
+                learned = [text for text in held.measured("Tg", TRAIN) if label == "Tg" or _imide(text)]
+                shares = heat_shares(held.true("Tg", learned))
+                told_right = {model: _classes(one, chosen, shares) for model, one in {**heard, "together": judged}.items()}
                 figures[f"heat resistance, {label}"] = {"n": len(chosen)} | told_right
                 texts = [
                     f"{told_right[model][0]:.3f}, {told_right[model][1]:.3f}" if model in told_right else ""
@@ -53,9 +56,13 @@ def evaluate_consensus(held: HeldOut, told: Mapping[str, Answers], out: Say, par
     return figures
 
 
-def _classes(judged: Judged, chosen: set[str]) -> tuple[float, float]:
+def _imide(text: str) -> bool:
+    return isinstance(unit := parse(text), RepeatUnit) and is_polyimide(unit)
+
+
+def _classes(judged: Judged, chosen: set[str], shares: NDArray[np.float64]) -> tuple[float, float]:
     part = judged.take(np.array([unit in chosen for unit in judged.units]))
-    return accuracy(part.mean, part.true), balanced_accuracy(part.mean, part.true)
+    return accuracy(part.mean, part.true), balanced_accuracy(part.mean, part.std, part.true, shares)
 
 
 def _cell(judged: Judged, chosen: set[str]) -> tuple[str, dict[str, float]]:

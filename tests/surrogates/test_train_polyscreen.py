@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from surrogates.evaluation import balanced_accuracy
+from surrogates.evaluation import balanced_accuracy, heat_shares
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.polyscreen import forward
 from surrogates.train_polyscreen import NOBODY, Schedule, Table, fit, read_table, read_unmeasured, taught
@@ -100,4 +100,13 @@ def learned(table: Table, targets: np.ndarray, rows: np.ndarray, unmeasured: np.
 def test_every_class_of_heat_resistance_counts_alike() -> None:
     true = np.array([250.0, 299.9, 300.0, 399.9, 400.0, 500.0])
     said = np.array([100.0, 310.0, 305.0, 395.0, 410.0, 420.0])
-    assert balanced_accuracy(said, true) == pytest.approx((0.5 + 1 + 1) / 3)
+    sure = np.full(6, 0.1)
+    assert balanced_accuracy(said, sure, true, np.full(3, 1 / 3)) == pytest.approx((0.5 + 1 + 1) / 3)
+
+
+def test_a_rare_class_is_told_where_it_is_likelier_than_usual() -> None:
+    shares = heat_shares(np.array(19 * [250.0] + 77 * [350.0] + [450.0]))
+    assert shares == pytest.approx([0.2, 0.78, 0.02])  # as if each had been seen once more
+    # Of 380 +- 28.7 degC a quarter lies above 400, twelve times the share of the class; of 340 +- 28.7 not a fiftieth.
+    told = balanced_accuracy(np.array([380.0, 340.0]), np.full(2, 28.7), np.array([410.0, 350.0]), shares)
+    assert told == 1.0
