@@ -16,7 +16,7 @@ from campaigns import plugins, store
 from inverse_design.errors import ModelError, Problem, SpecError
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Worker, WorkerSpec
-from inverse_design.spec import CampaignSpec, ModelChoice, SurrogateChoice, nearest
+from inverse_design.spec import CampaignSpec, GeneratorChoice, ModelChoice, SurrogateChoice, nearest
 from inverse_design.text2text import MISSING
 
 _LOG = logging.getLogger(__name__)
@@ -181,6 +181,9 @@ class Cast:
     def of(cls, spec: CampaignSpec, base: Path) -> Cast:
         """Find every model of a spec; SpecError where no surrogate answers a target, ModelError where one is missing."""
         generator = chosen(spec.generator, "generator", GENERATORS, base)
+        if by_choice(spec.generator):
+            both = generator.digest + find("bundled:tanimoto", SURROGATES, base).digest
+            generator = replace(generator, digest=hashlib.sha256(both.encode()).hexdigest())
         models: dict[str, Model] = {}
         for choice in spec.surrogates:
             short = _short(choice)
@@ -190,7 +193,7 @@ class Cast:
         answers = {name: choices[name].properties or offered(model) for name, model in models.items()}
         answered = {name for properties in answers.values() for name in properties}
         known = ", ".join(name for name, item in PROPERTIES.items() if answered.issuperset(item.asked))
-        problems, wanted = [], list[str]()
+        problems, wanted = _unknown(spec.generator), list[str]()
         for index, target in enumerate(spec.targets):
             terms = PROPERTIES[target.property].asked
             wanted += [name for name in terms if name not in wanted]
@@ -227,6 +230,8 @@ class Cast:
             return _own(choice, "generator", self.generator)
         sampling = {"temperature": choice.temperature, "top_k": choice.top_k, "top_p": choice.top_p}
         arguments = {"folder": str(self.generator.folder), "sampling": sampling, **_how(choice)}
+        if by_choice(choice):
+            arguments["condition"] = list(choice.condition or ())
         return WorkerSpec(factory="campaigns.models:generator", arguments=arguments)
 
     def surrogate_workers(self) -> dict[str, WorkerSpec]:
@@ -241,6 +246,24 @@ class Cast:
                 arguments |= _how(self.choices[name]) if model.kind == "t5" else {}
                 workers[name] = WorkerSpec(factory="campaigns.models:surrogate", arguments=arguments)
         return workers
+
+
+def by_choice(choice: GeneratorChoice) -> bool:
+    """Return whether values in front of the descriptors are kept to by choice among samples, and not read by the network."""
+    return choice.model in GENERATORS and bool(choice.condition)
+
+
+def _unknown(choice: GeneratorChoice) -> list[Problem]:
+    """Return the values of a condition that the bundled generator cannot keep to."""
+    known = offered(find("bundled:tanimoto", SURROGATES, Path())) if by_choice(choice) else ()
+    return [
+        Problem(
+            where=f"generator.condition.{name}",
+            message=f"{choice.model} cannot keep to {name!r}{nearest(name, known)}; it can to {', '.join(known)}",
+        )
+        for name in choice.condition or ()
+        if by_choice(choice) and name not in known
+    ]
 
 
 def _how(choice: ModelChoice) -> dict[str, str]:
@@ -274,13 +297,18 @@ def _short(choice: ModelChoice) -> str:
     return "".join(letter if letter.isalnum() or letter in "_." else "_" for letter in tail)
 
 
-def generator(folder: str, sampling: dict[str, Any], **how: Any) -> Worker:
-    """Build a generator in whatever process it runs."""
+def generator(folder: str, sampling: dict[str, Any], condition: list[str] | None = None, **how: Any) -> Worker:
+    """Build a generator in whatever process it runs; condition: properties whose values it keeps to by choice."""
     from generators.polytao import PolyTAO
     from inverse_design.text2text.sampling import Sampling
     from inverse_design.workers import GeneratorWorker
 
-    return GeneratorWorker(generator=PolyTAO.load(Path(folder), Sampling(**sampling), **how))
+    model = PolyTAO.load(Path(folder), Sampling(**sampling), **how)
+    if condition:
+        from campaigns.conditioning import Conditioned
+
+        return GeneratorWorker(generator=Conditioned.of(model, condition))
+    return GeneratorWorker(generator=model)
 
 
 def surrogate(name: str, kind: str, folder: str, properties: list[str], **how: Any) -> Worker:

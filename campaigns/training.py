@@ -77,14 +77,18 @@ def evaluate_models(
     if model != "polytao":
         figures |= _evaluate_surrogates(model, data, weights, work, output, say)
     if model in ("polytao", "all"):
+        from campaigns.conditioning import evaluate_conditioning
         from generators.evaluate import evaluate_polytao
 
+        folder = weights or GENERATORS["bundled:polytao"]
         with _page("polytao", output, say) as out:
-            figures["polytao"] = evaluate_polytao(data, weights or GENERATORS["bundled:polytao"], out)
+            adhered = evaluate_polytao(data, folder, out)
+            out("")
+            figures["polytao"] = adhered | {"condition": evaluate_conditioning(data, folder, out)}
         if output is not None:
             from campaigns.plots import adherence
 
-            adherence(figures["polytao"], output / "polytao-adherence.png")
+            adherence(adhered, output / "polytao-adherence.png")
     if output is not None:
         (output / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
         if "consensus" in figures:

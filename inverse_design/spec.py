@@ -331,8 +331,9 @@ class GeneratorChoice(ModelChoice):
     model: Text | None = "bundled:polytao"
     """`bundled:polytao`, `hub:OWNER/NAME@REVISION`, a folder, or `plugin:NAME` for an installed package of one's own."""
     condition: dict[Text, Number] | None = None
-    """Values that stand before the 15 descriptors of every prompt, with two decimals, for a checkpoint fine-tuned on
-    properties: in the order in which it was taught them, in its own units, under names of your choice."""
+    """Property values before the 15 descriptors of every prompt, with two decimals. `bundled:polytao` keeps to them by choice
+    among samples (`{Tg: 180, bandgap_chain: 4.5}`, in the units of the properties); a checkpoint fine-tuned on values reads
+    them in the order in which it was taught them, in its own units, under names of your choice."""
     temperature: Annotated[Positive, Field(le=10)] = 1.0
     top_k: AtLeastOne = 100
     """Draw among this many likeliest tokens; 1 is greedy."""

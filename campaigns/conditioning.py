@@ -1,0 +1,116 @@
+"""Property values before the descriptors of the bundled generator (the semi-template mode of PolyTAO, npj Comput. Mater. 10:273, 2024).
+
+A checkpoint fine-tuned on values reads them itself. The bundled one keeps to them by choice: of several samples for the
+descriptors, the one that the bundled Gaussian processes tell nearest to the values is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from campaigns.models import SURROGATES
+from generators.polytao import PolyTAO
+from inverse_design.descriptors import realised
+from inverse_design.polymer import RepeatUnit, canonical, parse
+from inverse_design.properties import PROPERTIES
+from inverse_design.seeds import seed
+from inverse_design.split import held_out, key
+from surrogates.tanimoto import TanimotoGP
+
+CHOICES: Final = 8
+"""Samples that one is chosen from."""
+ASKED: Final = ("Tg", "bandgap_chain")
+JUDGED: Final = 150
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditioned:
+    """A generator whose prompts begin with the values of `names`, each in the unit of its property."""
+
+    generator: PolyTAO
+    surrogate: TanimotoGP
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, generator: PolyTAO, names: Sequence[str]) -> Conditioned:
+        """Return `generator` with the bundled Gaussian processes to choose for it."""
+        return cls(generator=generator, surrogate=TanimotoGP.load(SURROGATES["bundled:tanimoto"]), names=tuple(names))
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[Sequence[int]]) -> list[list[str]]:
+        """Return one text per seed for each prompt; a text depends on its prompt and its seed alone."""
+        *values, descriptors = zip(*(prompt.split(",", len(self.names)) for prompt in prompts), strict=True)
+        asked = np.array(values, dtype=np.float64).T
+        each = [[seed(one, choice) if choice else one for one in own for choice in range(CHOICES)] for own in seeds]
+        drawn = self.generator.generate(descriptors, each)
+        said = iter(self.told([text for texts in drawn for text in texts]))
+        chosen: list[list[str]] = []
+        for texts, wanted in zip(drawn, asked, strict=True):
+            misses = self.misses(np.array([next(said) for _ in texts]), wanted).reshape(-1, CHOICES)
+            chosen.append([texts[row * CHOICES + best] for row, best in enumerate(misses.argmin(axis=1).tolist())])
+        return chosen
+
+    def told(self, texts: Sequence[str]) -> Values:
+        """Return what the surrogate says of each text, NaN where nothing; shape (n, properties)."""
+        answers = self.surrogate.predict(texts, self.names)
+        return np.array([[np.nan if (one := answer[name]) is None else one.mean for name in self.names] for answer in answers])
+
+    def misses(self, said: Values, wanted: Values) -> Values:
+        """Return how far off (n, properties) values are, root mean square in the scales of the properties; infinite where not told."""
+        scales = np.array([PROPERTIES[name].scale for name in self.names])
+        return np.asarray(np.nan_to_num(np.sqrt((((said - wanted) / scales) ** 2).mean(axis=1)), nan=np.inf), np.float64)
+
+
+def evaluate_conditioning(data: Path, folder: Path, say: Callable[[str], None], count: int = JUDGED) -> dict[str, Any]:
+    """Print and return how samples follow values in front of the descriptors of held-out known repeat units: those of the same
+    units, and these moved up or down by what samples of one prompt scatter by; beside samples for the descriptors alone."""
+    model = Conditioned.of(PolyTAO.load(folder), ASKED)
+    table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source"]).to_pylist()
+    units = [unit for row in table if row["source"] == "known" if isinstance(unit := parse(row["psmiles"]), RepeatUnit)]
+    units = [unit for unit in units if held_out(key(canonical(unit)))][:count]
+    own = model.told([unit.psmiles for unit in units])
+    prompts = [",".join(map(str, realised(unit.mol))) for unit in units]
+    rows = np.flatnonzero(~np.isnan(own).any(axis=1))
+    prompts, own = [prompts[row] for row in rows], own[rows]
+
+    def samples(asked: Values | None, number: int) -> Values:
+        seeds = [[seed(number, row)] for row in range(len(prompts))]
+        if asked is None:
+            return model.told([text for (text,) in model.generator.generate(prompts, seeds)])
+        heard = [spoken(values) + prompt for values, prompt in zip(asked, prompts, strict=True)]
+        return model.told([text for (text,) in model.generate(heard, seeds)])
+
+    alone, again = samples(None, 17), samples(None, 18)
+    scatter = np.nanstd(alone - again, axis=0) / np.sqrt(2)
+    say(
+        f"| property | values asked | n | off by, descriptors alone | off by, values too ({CHOICES} choices) | bias alone | bias |"
+    )
+    say("|---|---|---|---|---|---|---|")
+    figures: dict[str, Any] = {}
+    for place, name in enumerate(ASKED):
+        for step in (0, -1, 1):
+            asked = own.copy()
+            asked[:, place] += step * scatter[place]
+            off = samples(asked, 17)[:, place] - asked[:, place], alone[:, place] - asked[:, place]
+            known = ~np.isnan(off[0] + off[1])
+            after, before = (one[known] for one in off)
+            label = f"moved by {step * scatter[place]:+.2g} {PROPERTIES[name].unit}" if step else "the unit's own"
+            miss, miss_alone = (float(np.abs(one).mean()) for one in (after, before))
+            figures[f"{name}, {step:+d}"] = {"n": int(known.sum()), "alone": miss_alone, "values": miss}
+            say(
+                f"| {name} | {label} | {known.sum()} | {miss_alone:.3g} | {miss:.3g} | {before.mean():+.2g} | {after.mean():+.2g} |"
+            )
+    return figures
+
+
+def spoken(values: Values) -> str:
+    """Return the text in front of the descriptors, as `generator.condition` writes it."""
+    return "".join(f"{value:.2f}," for value in values)
