@@ -77,8 +77,11 @@ def train_tanimoto(data: Path, work: Path, say: Say) -> None:
             mae = np.mean([abs(weights[0] * first[unit] + weights[1] * second[unit]) for unit in set(first) & set(second)])
             alike = f"{correlation(first, second):.2f}, {item.correlation} in the table"
             say(f"{name}, left out: MAE {mae:.3g}; correlation of the errors of its terms {alike}")
-    save(work, everyone, fitted)
-    stored = {"properties": {name: one.to_dict() for name, one in calibrations.items()}, "offered": offered}
+    save(work, everyone, {name: fitted[name] for name in named})
+    stored = {
+        "properties": {name: calibrations[name].to_dict() for name in named},
+        "offered": [name for name in named if name in offered],
+    }
     (work / "calibration.json").write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
