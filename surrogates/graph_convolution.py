@@ -11,7 +11,7 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
+from torch.nn.functional import dropout, linear
 
 from surrogates.graph import DEGREES, FEATURES, Batch
 
@@ -75,8 +75,9 @@ class PolyScreenNetwork(nn.Module):
         total = torch.segment_reduce(rows * torch.from_numpy(batch.counts)[:, None], "sum", lengths=lengths)
         highest = torch.segment_reduce(rows, "max", lengths=lengths)
         molecules = dropout(torch.cat([total, highest], dim=1).tanh(), self.dropout, self.training)
-        output: Tensor = self.out(molecules)
-        return output[:, 0]
+        # In double precision, so that what else is in a batch leaves no trace in how the long sum is rounded.
+        output: Tensor = linear(molecules.double(), self.out.weight.double(), self.out.bias.double())
+        return output[:, 0].float()
 
     def _rest(self, atoms: Tensor) -> Tensor:
         return atoms if self.training or self.factor == 1 else atoms * self.factor
