@@ -29,7 +29,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
-    """Values of one property: canonical repeat units (n), values (n,) and whether sources disagree (n,)."""
+    """Values of one property: canonical repeat units (n), values (n,) and whether they are in doubt (n,): sources disagree, or
+    no polymer can have such a value. Doubtful ones teach nothing, but stay part of what is asked for."""
 
     units: list[str]
     values: NDArray[np.float64]
@@ -73,10 +74,15 @@ def read_observations(data: Path) -> tuple[dict[str, Unit], dict[str, Observatio
         column: Observations(
             units=list(values),
             values=np.array([value for value, _ in values.values()]),
-            conflict=np.array([conflict for _, conflict in values.values()]),
+            conflict=np.array([conflict or not _possible(column, value) for value, conflict in values.values()]),
         )
         for column, values in found.items()
     }
+
+
+def _possible(column: str, value: float) -> bool:
+    item = PROPERTIES.get(columns().get(column, ""))
+    return item is None or item.low <= value <= item.high
 
 
 def columns() -> dict[str, str]:

@@ -49,7 +49,7 @@ def train_tanimoto(data: Path, work: Path, say: Say) -> None:
     fitted, calibrations, offered = {}, {}, []
     missed: dict[str, dict[str, float]] = {}
     for names in (*alone, *TOGETHER):
-        # Values on which sources disagree teach nothing, but they are part of what is asked for.
+        # Values in doubt teach nothing, but they are part of what is asked for.
         known = [np.array([units[text].part == TRAIN for text in named[name].units]) & ~named[name].conflict for name in names]
         rows = [
             np.array([place[named[name].units[i]] for i in np.flatnonzero(own)]) for name, own in zip(names, known, strict=True)
