@@ -28,7 +28,7 @@ MEASURED: Final = {
 }
 
 WAYS: Final = {
-    "alone": "the authors' repeat units alone, one network",
+    "alone": "the authors' repeat units alone, five networks",
     "shipped": "trained as the bundled model, by repeat unit",
     "observations": "the same on every measurement, repeat units on both sides",
 }
