@@ -28,6 +28,7 @@ CHOICES: Final = 8
 """Samples that one is chosen from."""
 ASKED: Final = ("Tg", "bandgap_chain")
 JUDGED: Final = 150
+"""Held-out repeat units whose values are asked for."""
 
 Values = NDArray[np.float64]
 
@@ -69,13 +70,13 @@ class Conditioned:
         return np.asarray(np.nan_to_num(np.sqrt((((said - wanted) / scales) ** 2).mean(axis=1)), nan=np.inf), np.float64)
 
 
-def evaluate_conditioning(data: Path, folder: Path, say: Callable[[str], None], count: int = JUDGED) -> dict[str, Any]:
+def evaluate_conditioning(data: Path, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Print and return how samples follow values in front of the descriptors of held-out known repeat units: those of the same
     units, and these moved up or down by what samples of one prompt scatter by; beside samples for the descriptors alone."""
     model = Conditioned.of(PolyTAO.load(folder), ASKED)
     table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source"]).to_pylist()
     units = [unit for row in table if row["source"] == "known" if isinstance(unit := parse(row["psmiles"]), RepeatUnit)]
-    units = [unit for unit in units if held_out(key(canonical(unit)))][:count]
+    units = [unit for unit in units if held_out(key(canonical(unit)))][:JUDGED]
     own = model.told([unit.psmiles for unit in units])
     prompts = [",".join(map(str, realised(unit.mol))) for unit in units]
     rows = np.flatnonzero(~np.isnan(own).any(axis=1))

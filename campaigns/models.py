@@ -255,14 +255,16 @@ def by_choice(choice: GeneratorChoice) -> bool:
 
 def _unknown(choice: GeneratorChoice) -> list[Problem]:
     """Return the values of a condition that the bundled generator cannot keep to."""
-    known = offered(find("bundled:tanimoto", SURROGATES, Path())) if by_choice(choice) else ()
+    if not by_choice(choice):
+        return []
+    known = offered(find("bundled:tanimoto", SURROGATES, Path()))
     return [
         Problem(
             where=f"generator.condition.{name}",
             message=f"{choice.model} cannot keep to {name!r}{nearest(name, known)}; it can to {', '.join(known)}",
         )
         for name in choice.condition or ()
-        if by_choice(choice) and name not in known
+        if name not in known
     ]
 
 

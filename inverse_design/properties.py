@@ -78,8 +78,8 @@ _TOGETHER: Final = {
     ("He", "N2"): 0.77,
     ("He", "CH4"): 0.78,
 }
-# log10 Barrer that no polymer exceeds: the most open known, acetylenes with indane, pass 18,700 of O2 and 47,000 of CO2 (Hu et al.,
-# Macromolecules 41:8525, 2008). A table that says more of a plain hydrocarbon is wrong.
+# log10 Barrer a little above the most open polymers measured, acetylenes with indane: 18,700 Barrer of O2 (Hu et al., Macromolecules
+# 41:8525, 2008). A table that says more of a plain hydrocarbon is wrong.
 _MOST_OPEN: Final = {"O2": 4.4, "N2": 4.25, "CO2": 4.8, "CH4": 4.6, "H2": 4.6, "He": 4.4}
 # Upper bound of 2008, P_fast = k * selectivity**n: front factor k in Barrer, slope n (Robeson, J. Membr. Sci. 320, 390, 2008).
 ROBESON_2008: Final = {

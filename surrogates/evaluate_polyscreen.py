@@ -37,7 +37,7 @@ WAYS: Final = {
 def evaluate_polyscreen(data: Path, folder: Path, out: Callable[[str], None], work: Path | None = None) -> dict[str, Any]:
     """Print errors on held-out repeat units, coverage of 80 % intervals by third of the range, and two measured polyimides.
 
-    The authors' protocol trains networks of its own, in about a quarter of an hour; it is run where `work` names a
+    The authors' protocol trains networks of its own, in about an hour; it is run where `work` names a
     folder to keep them. Returns all figures by name.
     """
     model, table = PolyScreen.load(folder), read_table(data)

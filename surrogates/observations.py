@@ -70,19 +70,15 @@ def read_observations(data: Path) -> tuple[dict[str, Unit], dict[str, Observatio
                 units.setdefault(*read)
         if names[text]:
             found[row["property"]].setdefault(names[text], (float(row["value"]), bool(row["conflict"])))
-    return units, {
-        column: Observations(
-            units=list(values),
-            values=np.array([value for value, _ in values.values()]),
-            conflict=np.array([conflict or not _possible(column, value) for value, conflict in values.values()]),
-        )
-        for column, values in found.items()
-    }
+    named = columns()
+    return units, {column: _observations(rows, named.get(column)) for column, rows in found.items()}
 
 
-def _possible(column: str, value: float) -> bool:
-    item = PROPERTIES.get(columns().get(column, ""))
-    return item is None or item.low <= value <= item.high
+def _observations(rows: dict[str, tuple[float, bool]], name: str | None) -> Observations:
+    values = np.array([value for value, _ in rows.values()])
+    low, high = (-np.inf, np.inf) if name is None else (PROPERTIES[name].low, PROPERTIES[name].high)
+    conflict = np.array([conflict for _, conflict in rows.values()]) | (values < low) | (values > high)
+    return Observations(units=list(rows), values=values, conflict=conflict)
 
 
 def columns() -> dict[str, str]:
