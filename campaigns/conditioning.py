@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from campaigns.models import SURROGATES
+from campaigns.models import SURROGATES, load_surrogate
 from generators.polytao import PolyTAO
 from inverse_design.descriptors import realised
 from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.properties import PROPERTIES
+from inverse_design.protocols import Surrogate
 from inverse_design.seeds import seed
 from inverse_design.split import held_out, key
 from surrogates.tanimoto import TanimotoGP
@@ -61,8 +62,7 @@ class Conditioned:
 
     def told(self, texts: Sequence[str]) -> Values:
         """Return what the surrogate says of each text, NaN where nothing; shape (n, properties)."""
-        answers = self.surrogate.predict(texts, self.names)
-        return np.array([[np.nan if (one := answer[name]) is None else one.mean for name in self.names] for answer in answers])
+        return told(self.surrogate, texts, self.names)
 
     def misses(self, said: Values, wanted: Values) -> Values:
         """Return how far off (n, properties) values are, root mean square in the scales of the properties; infinite where not told."""
@@ -70,29 +70,37 @@ class Conditioned:
         return np.asarray(np.nan_to_num(np.sqrt((((said - wanted) / scales) ** 2).mean(axis=1)), nan=np.inf), np.float64)
 
 
+def told(surrogate: Surrogate, texts: Sequence[str], names: Sequence[str]) -> Values:
+    """Return what a surrogate says of each text, NaN where nothing; shape (n, properties)."""
+    answers = surrogate.predict(texts, names)
+    return np.array([[np.nan if (one := answer[name]) is None else one.mean for name in names] for answer in answers])
+
+
 def evaluate_conditioning(data: Path, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Print and return how samples follow values in front of the descriptors of held-out known repeat units: those of the same
-    units, and these moved up or down by what samples of one prompt scatter by; beside samples for the descriptors alone."""
-    model = Conditioned.of(PolyTAO.load(folder), ASKED)
+    """Print and return how far samples are off values in front of the descriptors of held-out known repeat units, and for the
+    descriptors alone: those of the same units, and these moved up or down by what samples of one prompt scatter by; as the processes
+    tell it that choose, and as PolyNC does, which has no part in the choice."""
+    model, judge = Conditioned.of(PolyTAO.load(folder), ASKED), load_surrogate(SURROGATES["bundled:polync"])
     table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source"]).to_pylist()
     units = [unit for row in table if row["source"] == "known" if isinstance(unit := parse(row["psmiles"]), RepeatUnit)]
     units = [unit for unit in units if held_out(key(canonical(unit)))][:JUDGED]
     own = model.told([unit.psmiles for unit in units])
-    prompts = [",".join(map(str, realised(unit.mol))) for unit in units]
     rows = np.flatnonzero(~np.isnan(own).any(axis=1))
-    prompts, own = [prompts[row] for row in rows], own[rows]
+    own, prompts = own[rows], [",".join(map(str, realised(units[row].mol))) for row in rows]
 
-    def samples(asked: Values | None, number: int) -> Values:
+    def samples(asked: Values | None, number: int) -> list[Values]:
         seeds = [[seed(number, row)] for row in range(len(prompts))]
         if asked is None:
-            return model.told([text for (text,) in model.generator.generate(prompts, seeds)])
-        heard = [spoken(values) + prompt for values, prompt in zip(asked, prompts, strict=True)]
-        return model.told([text for (text,) in model.generate(heard, seeds)])
+            texts = [text for (text,) in model.generator.generate(prompts, seeds)]
+        else:
+            heard = [spoken(values) + prompt for values, prompt in zip(asked, prompts, strict=True)]
+            texts = [text for (text,) in model.generate(heard, seeds)]
+        return [model.told(texts), told(judge, texts, ASKED)]
 
-    alone, again = samples(None, 17), samples(None, 18)
-    scatter = np.nanstd(alone - again, axis=0) / np.sqrt(2)
+    alone, right = samples(None, 17), samples(own, 17)
+    scatter = np.nanstd(alone[0] - samples(None, 18)[0], axis=0) / np.sqrt(2)
     say(
-        f"| property | values asked | n | off by, descriptors alone | off by, values too ({CHOICES} choices) | bias alone | bias |"
+        f"| property | values asked | n | off by, alone | off by, values too ({CHOICES} choices) | by PolyNC: alone | values too |"
     )
     say("|---|---|---|---|---|---|---|")
     figures: dict[str, Any] = {}
@@ -100,15 +108,14 @@ def evaluate_conditioning(data: Path, folder: Path, say: Callable[[str], None]) 
         for step in (0, -1, 1):
             asked = own.copy()
             asked[:, place] += step * scatter[place]
-            off = samples(asked, 17)[:, place] - asked[:, place], alone[:, place] - asked[:, place]
-            known = ~np.isnan(off[0] + off[1])
-            after, before = (one[known] for one in off)
+            got = samples(asked, 17) if step else right
+            off = np.abs([values[:, place] - asked[:, place] for values in (alone[0], got[0], alone[1], got[1])])
+            known = ~np.isnan(off).any(axis=0)
+            misses = off[:, known].mean(axis=1).tolist()
             label = f"moved by {step * scatter[place]:+.2g} {PROPERTIES[name].unit}" if step else "the unit's own"
-            miss, miss_alone = (float(np.abs(one).mean()) for one in (after, before))
-            figures[f"{name}, {step:+d}"] = {"n": int(known.sum()), "alone": miss_alone, "values": miss}
-            say(
-                f"| {name} | {label} | {known.sum()} | {miss_alone:.3g} | {miss:.3g} | {before.mean():+.2g} | {after.mean():+.2g} |"
-            )
+            kinds = ("alone", "values", "alone, PolyNC", "values, PolyNC")
+            figures[f"{name}, {step:+d}"] = {"n": int(known.sum()), **dict(zip(kinds, misses, strict=True))}
+            say(f"| {name} | {label} | {known.sum()} | {' | '.join(f'{miss:.3g}' for miss in misses)} |")
     return figures
 
 
