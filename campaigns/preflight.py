@@ -122,8 +122,8 @@ def _stds(model: Model, name: str) -> list[float]:
         return list(Calibration.constant(PUBLISHED[name]).inside)
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["properties"]
-        # polyScreen answers one property and keeps an entry for each kind of polymer.
-        entries = [stored[name]] if name in stored else list(stored.values())
+        # polyScreen keeps an entry for each kind of polymer where others have one of Tg.
+        entries = [stored[name]] if name in stored else [entry for kind, entry in stored.items() if kind not in PROPERTIES]
         return [std for entry in entries for std in Calibration.from_dict(entry).inside]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a calibration ({error!r}); copy the model folder again") from error

@@ -22,24 +22,9 @@ from inverse_design.properties import PROPERTIES
 from inverse_design.split import key
 from surrogates.evaluation import Errors, balanced_accuracy, heat_shares
 from surrogates.graph_convolution import PolyScreenNetwork
+from surrogates.graph_training import NOBODY, Floats, Rows, Say, Schedule, fit, freeze
 from surrogates.polyscreen import forward
-from surrogates.train_polyscreen import (
-    ALL,
-    DENSE,
-    MEMBERS,
-    NOBODY,
-    TUNE,
-    WIDTH,
-    Floats,
-    Rows,
-    Say,
-    Schedule,
-    Table,
-    fit,
-    read_unmeasured,
-    standard,
-    taught,
-)
+from surrogates.train_polyscreen import ALL, DENSE, MEMBERS, TUNE, WIDTH, Table, read_unmeasured, standard, taught
 
 SEEDS: Final = range(5)
 STARTS: Final = 3
@@ -127,7 +112,7 @@ def _starts(table: Table, rows: Rows, unmeasured: Table, mean: float, scale: flo
                 say(f"start {seed}: {len(rows)} homopolymers without the authors'")
                 torch.manual_seed(seed)
                 network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
-                save_file(fit(network, everyone, targets, rows, NOBODY, ALL, seed, say, more).state_dict(), path)
+                save_file(fit(network, everyone.graphs, targets, rows, NOBODY, ALL, seed, say, more).state_dict(), path)
     return [load_file(path) for path in paths]
 
 
@@ -152,7 +137,8 @@ def _split(
         network = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
         if tensors:
             network.load_state_dict(tensors)
-        network = fit(network, everyone, targets, rows, NOBODY, schedule, draw, unmeasured=more)
+            freeze(network)
+        network = fit(network, everyone.graphs, targets, rows, NOBODY, schedule, draw, unmeasured=more)
         outputs.append(forward(network, table.canonical_graphs(test)))
     said = mean + scale * np.mean(outputs, axis=0)
     balanced = balanced_accuracy(said, np.full(len(said), AUTHORS_RMSE), table.tg[test], heat_shares(table.tg[train]))

@@ -8,7 +8,7 @@ average at low and high values is given back. Spread over spellings of one molec
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -85,6 +85,14 @@ class Calibration:
             growth=growth,
             n=len(true),
         )
+
+    def scaled(self, predicted: _Floats, true: _Floats, similarity: _Floats) -> Self:
+        """Return the same shape of errors, brought to the size of those of other predictions (n,), which it was not made of."""
+        bars = [self.predict(float(mean), float(near)) for mean, near in zip(predicted, similarity, strict=True)]
+        relative = np.array([abs(bar.mean - value) / bar.std for bar, value in zip(bars, true, strict=True)])
+        factor = quantile80(relative) / Z80
+        inside, outside = (tuple(factor * width for width in widths) for widths in (self.inside, self.outside))
+        return replace(self, inside=inside, outside=outside)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

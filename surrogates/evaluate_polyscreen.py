@@ -15,8 +15,9 @@ from surrogates.authors_protocol import authors_protocol
 from surrogates.baseline import features, forest
 from surrogates.calibration import Z80
 from surrogates.evaluation import Errors
+from surrogates.graph_training import Floats, Rows
 from surrogates.polyscreen import OTHERS, POLYIMIDES, PolyScreen
-from surrogates.train_polyscreen import Floats, Rows, Table, read_table
+from surrogates.train_polyscreen import Table, read_table
 
 # Differential scanning calorimetry by the authors of polyScreen, degC.
 MEASURED: Final = {
@@ -49,7 +50,7 @@ def evaluate_polyscreen(data: Path, folder: Path, out: Callable[[str], None], wo
     train = np.flatnonzero(~table.held_out & ~table.calibration)
     for kind, mask in ((POLYIMIDES, table.polyimide), (OTHERS, ~table.polyimide)):
         rows = np.flatnonzero(table.held_out & mask)
-        answers = model.answer([table.units[row] for row in rows])
+        answers = [one["Tg"] for one in model.answer([table.units[row] for row in rows])]
         known = np.array([answer is not None for answer in answers])
         rows, kept = rows[known], [answer for answer in answers if answer is not None]
         true = table.tg[rows]

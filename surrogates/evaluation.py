@@ -22,6 +22,7 @@ from surrogates.calibration import Z80, Calibration
 from surrogates.neighbours import Neighbours, fingerprints
 from surrogates.observations import CALIBRATION, TEST, TRAIN, Observations, Unit, columns, read_observations
 from surrogates.polync import HEAT_CLASSES, REPORTED, PolyNC
+from surrogates.polyscreen import PolyScreen
 
 WORTH_OFFERING = 0.5
 """R2 on units never trained on from which a property is answered by default."""
@@ -130,6 +131,13 @@ def heat_shares(tg: Floats) -> Floats:
     return np.asarray(counts / counts.sum(), np.float64)
 
 
+def askable(model: Surrogate) -> Sequence[str]:
+    """Return the properties that a surrogate can be asked for, offered or not."""
+    if isinstance(model, PolyScreen):
+        return ["Tg", *model.breadth.scales]
+    return list(model.calibrations) if isinstance(model, PolyNC) else model.properties
+
+
 class HeldOut:
     """The tables, read once, and what extra trees trained on the same part say of held-out units."""
 
@@ -171,7 +179,7 @@ class HeldOut:
     def ask(self, model: Surrogate, part: int = TEST) -> Answers:
         """Return the valid answers of a surrogate for each property it can be asked for, offered or not, where a value is known."""
         found = {}
-        for name in model.calibrations if isinstance(model, PolyNC) else model.properties:
+        for name in askable(model):
             texts = self.measured(name, part)
             answers = model.predict(texts, [name])
             found[name] = {text: one[name] for text, one in zip(texts, answers, strict=True) if one[name] is not None}
@@ -266,10 +274,18 @@ def evaluate_surrogate(name: str, model: Surrogate, held: HeldOut, judged: Mappi
     return table
 
 
+def offer(learned: Sequence[str]) -> list[str]:
+    """Return the properties that a surrogate is asked for by default, in the order of the table: of those that others are derived from
+    (gases) all or none. Errors that one model makes in both terms of a ratio cancel, those of two models do not."""
+    terms = {term for item in PROPERTIES.values() for term in item.terms}
+    left_out = set() if terms <= set(learned) else terms
+    return [name for name in PROPERTIES if name in learned and name not in left_out]
+
+
 def calibrate_polync(data: Path, folder: Path) -> None:
     """Write `neighbours.safetensors` and `calibration.json` beside the weights in `folder`, from the tables in `data`.
 
-    Offered by default are the tasks that its paper reports, and those on which it beats extra trees, if they can be learned at all.
+    Offered by default are the tasks that its paper reports, and those on which it beats extra trees, if they can be learned at all (`offer`).
     """
     units, observations = read_observations(data)
     known = {columns()[column]: rows for column, rows in observations.items() if column in columns()}
@@ -290,7 +306,7 @@ def calibrate_polync(data: Path, folder: Path) -> None:
         own, trees = Errors.of(predicted, true).r2, Errors.of(baseline(units, rows, texts, x), true).r2
         if own >= WORTH_OFFERING and (name in REPORTED or own >= trees):
             stored["offered"].append(name)
-    stored["offered"].sort(key=list(PROPERTIES).index)
+    stored["offered"] = offer(stored["offered"])
     (folder / "calibration.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
 
 

@@ -49,22 +49,22 @@ class PolyScreenNetwork(nn.Module):
     """Two graph convolutions, each with a max over the neighbourhood; a dense layer; tanh of sum and max over atoms.
 
     factor: what each of the three hidden activations is multiplied by at inference (`BATCH_NORM_AT_REST` for a
-    checkpoint of the authors, 1 for our own).
+    checkpoint of the authors, 1 for our own); outputs: values a molecule.
     """
 
-    def __init__(self, *, width: int = 64, dense: int = 128, dropout: float = 0.0, factor: float = 1.0) -> None:
+    def __init__(self, *, width: int = 64, dense: int = 128, dropout: float = 0.0, factor: float = 1.0, outputs: int = 1) -> None:
         super().__init__()
         self.first = GraphConvolution(FEATURES, width)
         self.second = GraphConvolution(width, width)
         self.dense = nn.Linear(width, dense)
-        self.out = nn.Linear(2 * dense, 1)
+        self.out = nn.Linear(2 * dense, outputs)
         self.dropout, self.factor = dropout, factor
         for layer in (self.dense, self.out):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return one value a molecule; shape (size,)."""
+        """Return one value a molecule, shape (size,), or several, (size, outputs)."""
         neighbours = [torch.from_numpy(table) for table in batch.neighbours]
         atoms = torch.from_numpy(batch.features)
         for convolution in (self.first, self.second):
@@ -77,7 +77,7 @@ class PolyScreenNetwork(nn.Module):
         molecules = dropout(torch.cat([total, highest], dim=1).tanh(), self.dropout, self.training)
         # In double precision, so that what else is in a batch leaves no trace in how the long sum is rounded.
         output: Tensor = linear(molecules.double(), self.out.weight.double(), self.out.bias.double())
-        return output[:, 0].float()
+        return (output[:, 0] if output.shape[1] == 1 else output).float()
 
     def _rest(self, atoms: Tensor) -> Tensor:
         return atoms if self.training or self.factor == 1 else atoms * self.factor

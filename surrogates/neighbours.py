@@ -46,6 +46,13 @@ class Neighbours:
             raise ModelError(f"{path}: not a table of fingerprints ({error}); copy the model folder again") from error
         return cls(table, tensors)
 
+    @classmethod
+    def of(cls, groups: Mapping[str, NDArray[np.uint64]]) -> Self:
+        """Return training sets given by their fingerprints, each (n, 16); what several share is kept once."""
+        table, rows = np.unique(np.concatenate(list(groups.values())), axis=0, return_inverse=True)
+        parts = np.split(rows, np.cumsum([len(group) for group in groups.values()])[:-1])
+        return cls(table, {name: np.unique(part).astype(np.int32) for name, part in zip(groups, parts, strict=True)})
+
     def save(self, path: Path) -> None:
         save_file({"fingerprints": self.table.view(np.uint8), **self.members}, path)
 

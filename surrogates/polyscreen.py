@@ -1,8 +1,9 @@
-"""polyScreen: the glass transition of a polymer from its graph, an ensemble of the published network.
+"""polyScreen: properties of a polymer from its graph, ensembles of the published network.
 
-J. Mater. Chem. C 2023, doi 10.1039/D2TC05174E. The authors trained one network on polyimides; here each member is
-trained on homopolymers of every class first, and then gets a second head, trained on polyimides alone. Other
-polymers are answered by the first head, with error bars and a domain of their own.
+J. Mater. Chem. C 2023, doi 10.1039/D2TC05174E. The authors trained one network on the glass transition of polyimides; here each
+member is trained on that of homopolymers of every class first, and then gets a second head, trained on polyimides alone. Other
+polymers are answered by the first head, with error bars and a domain of their own. A second ensemble, of networks with one
+output a property, answers all others.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -36,15 +38,28 @@ SMALLEST: Final = 6
 """Heavy atoms from which a repeat unit is answered: sums over the atoms of polyethylene tell nothing of a chain."""
 
 POLYIMIDES, OTHERS = "polyimides", "others"
+BREADTH: Final = "properties"
+"""What tensors and config call the networks of every property but Tg."""
 CONVOLUTIONS: Final = ("first.", "second.")
 
 Floats = NDArray[np.float64]
 
 
-class PolyScreen:
-    """A frozen ensemble: networks for polyimides, and for other polymers, with the same convolutions and another head."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breadth:
+    """Networks with one output a property; scales: property -> mean and standard deviation of its values, in the order of the outputs."""
 
-    properties: tuple[str, ...] = ("Tg",)
+    networks: Sequence[PolyScreenNetwork] = ()
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def values(self, graphs: Sequence[Graph]) -> dict[str, Floats]:
+        """Return property -> what each member says before calibration, in the property's unit; shape (members, n)."""
+        outputs = forwards(self.networks, graphs, len(self.scales))
+        return {name: mean + scale * outputs[:, :, i] for i, (name, (mean, scale)) in enumerate(self.scales.items())}
+
+
+class PolyScreen:
+    """Frozen ensembles: of Tg for polyimides, and for other polymers, with the same convolutions and another head; and of other properties."""
 
     def __init__(
         self,
@@ -54,12 +69,16 @@ class PolyScreen:
         calibrations: Mapping[str, Calibration],
         neighbours: Neighbours,
         frame: str = "canonical",
+        breadth: Breadth | None = None,
+        properties: Sequence[str] = ("Tg",),
     ) -> None:
         self.networks = {name: list(members) for name, members in networks.items()}
         self.mean, self.scale = mean, scale
         self.calibrations = dict(calibrations)
         self.neighbours = neighbours
         self.frame = frame
+        self.breadth = breadth or Breadth()
+        self.properties = tuple(properties)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -68,79 +87,96 @@ class PolyScreen:
         weights, again = folder / "model.safetensors", "copy the model folder again"
         try:
             mean, scale, frame = float(config["mean"]), float(config["scale"]), str(config["frame"])
+            scales = {str(name): (float(low), float(wide)) for name, (low, wide) in config.get(BREADTH, {}).items()}
             if hashlib.sha256(weights.read_bytes()).hexdigest() != config["sha256"]:
                 raise ModelError(f"{weights}: its SHA-256 is not the one in config.json; {again}")
             tensors = load_file(weights)
             ensembles = {kind: networks(tensors, config, kind) for kind in (POLYIMIDES, OTHERS)}
+            breadth = Breadth(networks=networks(tensors, config, BREADTH), scales=scales) if scales else None
         except FileNotFoundError as error:
             raise ModelError(f"{weights}: no such file; copy the whole model folder") from error
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{weights}: not the weights that config.json describes ({error}); {again}") from error
         try:
-            calibrations = {name: Calibration.from_dict(calibration["properties"][name]) for name in ensembles}
+            calibrations = {name: Calibration.from_dict(calibration["properties"][name]) for name in (*ensembles, *scales)}
+            offered = [str(name) for name in calibration["offered"]]
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{folder / 'calibration.json'}: not a calibration ({error!r}); {again}") from error
-        return cls(ensembles, mean, scale, calibrations, Neighbours.load(folder / "neighbours.safetensors"), frame)
+        neighbours = Neighbours.load(folder / "neighbours.safetensors")
+        return cls(ensembles, mean, scale, calibrations, neighbours, frame, breadth, offered)
 
     def predict(self, psmiles: Sequence[str], properties: Sequence[str]) -> list[dict[str, Prediction | None]]:
-        """Return, per repeat unit, its Tg in degC, or None for what is no repeat unit, one of fewer than
+        """Return, per repeat unit, a calibrated answer for each named property, or None for what is no repeat unit, one of fewer than
         `SMALLEST` heavy atoms, or out of physical range.
 
         The answer is the same for every frame, direction and multiple of a unit, but for a converted checkpoint of the
         authors, which sees the unit as it is written. Raises ModelError for another property.
         """
+        known = ("Tg", *self.breadth.scales)
         for name in properties:
-            if name not in self.properties:
-                raise ModelError(f"polyScreen does not answer {name!r}; it answers {', '.join(self.properties)}")
+            if name not in known:
+                raise ModelError(f"polyScreen does not answer {name!r}; it answers {', '.join(known)}")
         parsed = [parse(text) for text in psmiles]
         valid = [i for i, unit in enumerate(parsed) if isinstance(unit, RepeatUnit)]
         units = [unit for unit in parsed if isinstance(unit, RepeatUnit)]
         if self.frame == "canonical":
             units = canonical_units(units)
-        answers: list[Prediction | None] = [None] * len(psmiles)
-        for i, answer in zip(valid, self.answer(units), strict=True):
+        answers: list[dict[str, Prediction | None]] = [dict.fromkeys(properties) for _ in psmiles]
+        for i, answer in zip(valid, self.answer(units, properties), strict=True):
             answers[i] = answer
-        return [dict.fromkeys(properties, answer) for answer in answers]
+        return answers
 
-    def answer(self, units: Sequence[RepeatUnit]) -> list[Prediction | None]:
-        """Return the calibrated Tg of repeat units in the frame they have."""
+    def answer(self, units: Sequence[RepeatUnit], properties: Sequence[str] = ("Tg",)) -> list[dict[str, Prediction | None]]:
+        """Return the calibrated answers for repeat units in the frame they have."""
         graphs = [graph(unit.mol) if unit.mol.GetNumHeavyAtoms() >= SMALLEST else None for unit in units]
-        kinds = [POLYIMIDES if is_polyimide(unit) else OTHERS for unit in units]
-        bits = fingerprints([unit.mol for unit in units])
-        answers: list[Prediction | None] = [None] * len(units)
-        item = PROPERTIES["Tg"]
-        for kind, calibration in self.calibrations.items():
-            rows = [i for i, name in enumerate(kinds) if name == kind and graphs[i] is not None]
-            values = self.members([one for i in rows if (one := graphs[i]) is not None], kind).mean(axis=0)
-            for i, value, near in zip(rows, values.tolist(), self.neighbours.nearest(bits[rows], kind).tolist(), strict=True):
-                answer = calibration.predict(value, near)
+        rows = [i for i, one in enumerate(graphs) if one is not None]
+        seen = [one for one in graphs if one is not None]
+        bits = fingerprints([units[i].mol for i in rows])
+        answers: list[dict[str, Prediction | None]] = [dict.fromkeys(properties) for _ in units]
+
+        def tell(name: str, group: str, chosen: Sequence[int], values: Floats) -> None:
+            item, calibration = PROPERTIES[name], self.calibrations[group]
+            near = self.neighbours.nearest(bits[list(chosen)], group)
+            for place, value, similar in zip(chosen, values.mean(axis=0).tolist(), near.tolist(), strict=True):
+                answer = calibration.predict(value, similar)
                 if item.low <= answer.mean <= item.high:
-                    answers[i] = answer
+                    answers[rows[place]][name] = answer
+
+        if "Tg" in properties:
+            kinds = [POLYIMIDES if is_polyimide(units[i]) else OTHERS for i in rows]
+            for kind in self.networks:
+                chosen = [place for place, own in enumerate(kinds) if own == kind]
+                tell("Tg", kind, chosen, self.members([seen[place] for place in chosen], kind))
+        if others := [name for name in properties if name != "Tg"]:
+            values = self.breadth.values(seen)
+            for name in others:
+                tell(name, name, range(len(seen)), values[name])
         return answers
 
     def members(self, graphs: Sequence[Graph], kind: str) -> Floats:
         """Return what each member says before calibration, degC; shape (members, n)."""
-        values: Floats = self.mean + self.scale * forwards(self.networks[kind], graphs)
+        values: Floats = self.mean + self.scale * forwards(self.networks[kind], graphs, 1)[:, :, 0]
         return values
 
 
 def forward(network: PolyScreenNetwork, graphs: Sequence[Graph]) -> Floats:
-    """Return the output of a network for each graph, in order; shape (n,)."""
-    values: Floats = forwards([network], graphs)[0]
-    return values
+    """Return the output of a network for each graph, in order; shape (n,), or (n, outputs) where there are several."""
+    outputs = network.out.out_features
+    values: Floats = forwards([network], graphs, outputs)[0]
+    return values[:, 0] if outputs == 1 else values
 
 
-def forwards(networks: Sequence[PolyScreenNetwork], graphs: Sequence[Graph]) -> Floats:
-    """Return the outputs of several networks, which share the batches; shape (networks, n)."""
+def forwards(networks: Sequence[PolyScreenNetwork], graphs: Sequence[Graph], outputs: int) -> Floats:
+    """Return the outputs of several networks, which share the batches; shape (networks, n, outputs)."""
     # Similar sizes side by side share more atoms.
     order = sorted(range(len(graphs)), key=lambda i: len(graphs[i].atoms))
-    values = np.zeros((len(networks), len(graphs)))
+    values = np.zeros((len(networks), len(graphs), outputs))
     with torch.inference_mode():
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             shared = batch([graphs[i] for i in rows])
-            for outputs, network in zip(values, networks, strict=True):
-                outputs[rows] = network.eval()(shared).double().numpy()
+            for own, network in zip(values, networks, strict=True):
+                own[rows] = network.eval()(shared).double().numpy().reshape(len(rows), outputs)
     return values
 
 
@@ -156,20 +192,24 @@ def _imide() -> Chem.Mol:
 
 
 def save(
-    folder: Path, tensors: Mapping[str, torch.Tensor], calibrations: Mapping[str, Calibration], **config: float | str
+    folder: Path,
+    tensors: Mapping[str, torch.Tensor],
+    calibrations: Mapping[str, Calibration],
+    offered: Sequence[str] = ("Tg",),
+    **config: Any,
 ) -> None:
     """Write model.safetensors, config.json with its SHA-256, and calibration.json; `config` is members, width, dense, mean,
-    scale, factor and frame."""
+    scale, factor, frame and, where there are other properties than Tg, their means and scales."""
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     written = json.dumps({"model_type": "polyscreen", **config, "sha256": digest}, indent=2)
     (folder / "config.json").write_text(written + "\n", encoding="utf-8")
-    save_calibration(folder, calibrations)
+    save_calibration(folder, calibrations, offered)
 
 
-def save_calibration(folder: Path, calibrations: Mapping[str, Calibration]) -> None:
-    """Write calibration.json."""
-    bars = {"offered": list(PolyScreen.properties), "properties": {kind: one.to_dict() for kind, one in calibrations.items()}}
+def save_calibration(folder: Path, calibrations: Mapping[str, Calibration], offered: Sequence[str]) -> None:
+    """Write calibration.json; offered: the properties that are asked by default."""
+    bars = {"offered": list(offered), "properties": {kind: one.to_dict() for kind, one in calibrations.items()}}
     (folder / "calibration.json").write_text(json.dumps(bars, indent=2) + "\n", encoding="utf-8")
 
 
@@ -188,15 +228,21 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def networks(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], kind: str) -> list[PolyScreenNetwork]:
-    """Return the members for one kind of polymer: convolutions `0.first.weight`, heads `0.polyimides.dense.weight`.
+    """Return the members for one kind of polymer: convolutions `0.first.weight`, heads `0.polyimides.dense.weight`; or, of kind
+    `BREADTH`, those for other properties, whose convolutions are their own: `0.properties.first.weight`.
 
     Raises KeyError, RuntimeError, TypeError or ValueError where tensors and config don't fit.
     """
     members = []
     for member in range(int(config["members"])):
-        network = PolyScreenNetwork(width=int(config["width"]), dense=int(config["dense"]), factor=float(config["factor"]))
+        network = PolyScreenNetwork(
+            width=int(config["width"]),
+            dense=int(config["dense"]),
+            factor=float(config["factor"]),
+            outputs=len(config[BREADTH]) if kind == BREADTH else 1,
+        )
         names = {
-            name: f"{member}.{name}" if name.startswith(CONVOLUTIONS) else f"{member}.{kind}.{name}"
+            name: f"{member}.{name}" if name.startswith(CONVOLUTIONS) and kind != BREADTH else f"{member}.{kind}.{name}"
             for name in network.state_dict()
         }
         network.load_state_dict({name: tensors[stored].float() for name, stored in names.items()})

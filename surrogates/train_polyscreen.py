@@ -1,4 +1,4 @@
-"""Train the bundled polyScreen: homopolymers of every class first, then a head for polyimides, five times over.
+"""Train the bundled polyScreen: homopolymers of every class first, then a head for polyimides, five times over; then its other properties.
 
 Beside measured repeat units a network sees unmeasured ones, with the Tg that a Gaussian process on the same measured units gives
 them (distillation: Hinton et al., arXiv:1503.02531): what the process knows of similarity is worth more than so few numbers.
@@ -6,10 +6,9 @@ them (distillation: Hinton et al., arXiv:1503.02531): what the process knows of 
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -23,13 +22,27 @@ from safetensors.torch import load_file, save_file
 
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
 from inverse_design.split import calibration, held_out, key
-from surrogates.calibration import Z80, Calibration, quantile80
+from surrogates.calibration import Calibration
 from surrogates.environments import Environments
-from surrogates.graph import Graph, batch, graph
+from surrogates.evaluation import offer
+from surrogates.graph import Graph, graph
 from surrogates.graph_convolution import PolyScreenNetwork
+from surrogates.graph_training import Floats, Rows, Say, Schedule, fit, freeze
 from surrogates.neighbours import Neighbours, fingerprints
-from surrogates.polyscreen import CONVOLUTIONS, OTHERS, POLYIMIDES, forward, is_polyimide, networks, save, save_calibration
+from surrogates.polyscreen import (
+    BREADTH,
+    CONVOLUTIONS,
+    OTHERS,
+    POLYIMIDES,
+    Breadth,
+    forward,
+    is_polyimide,
+    networks,
+    save,
+    save_calibration,
+)
 from surrogates.tanimoto import BATCH
+from surrogates.train_breadth import Tables, calibrate_breadth, learned_from, read_tables, train_breadth
 from surrogates.train_tanimoto import environments
 from surrogates.train_tanimoto import fit as process
 
@@ -39,26 +52,10 @@ UNMEASURED: Final = {"known": 10_000, "polyimide_enumerated": 8_000, "smipoly_en
 """Repeat units without a measured Tg that a network is taught, at most, by source."""
 LARGEST: Final = 70
 """Heavy atoms of an unmeasured repeat unit, at most."""
-_OUTLIER = 0.3  # in units of the standard deviation of all Tg; beyond it an error counts linearly
-
-Say = Callable[[str], None]
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
-NOBODY: Final[Rows] = np.zeros(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """Passes over the data, highest learning rate, molecules a step, and unmeasured units a pass shows for each measured one."""
-
-    epochs: int
-    rate: float
-    batch: int
-    taught: float = 0.0
 
 
 ALL = Schedule(epochs=32, rate=3e-3, batch=64, taught=4.0)
-TUNE = Schedule(epochs=15, rate=1e-3, batch=32, taught=1.0)
+TUNE = Schedule(epochs=60, rate=3e-3, batch=32, taught=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,60 +175,6 @@ def taught(table: Table, rows: Rows, unmeasured: Table) -> Table:
     )
 
 
-def fit(
-    network: PolyScreenNetwork,
-    table: Table,
-    targets: Floats,
-    train: Rows,
-    validation: Rows,
-    schedule: Schedule,
-    seed: int,
-    say: Say | None = None,
-    unmeasured: Rows = NOBODY,
-) -> PolyScreenNetwork:
-    """Train on standardised targets (n,) of the rows `train` and return the averaged weights of the best validation error.
-
-    Each pass shows a unit in its canonical frame or as it was found, by chance, and some of `unmeasured`, drawn anew. An empty
-    `validation` takes the last.
-    """
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=1e-4)
-    beside = min(len(unmeasured), round(schedule.taught * len(train)))
-    steps = schedule.epochs * -(-(len(train) + beside) // schedule.batch)
-    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.rate, total_steps=steps, pct_start=0.1)
-    average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
-    wanted = torch.from_numpy(targets.astype(np.float32))
-    for epoch in range(1, schedule.epochs + 1):
-        network.train()
-        shuffled = rng.permutation(np.concatenate([train, rng.choice(unmeasured, beside, replace=False)]))
-        for start in range(0, len(shuffled), schedule.batch):
-            rows = shuffled[start : start + schedule.batch]
-            frames = rng.integers(2, size=len(rows))
-            output = network(batch([table.graphs[row][frame] for row, frame in zip(rows, frames, strict=True)]))
-            loss = torch.nn.functional.huber_loss(output, wanted[rows], delta=_OUTLIER)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            rates.step()
-            step += 1
-            decay = min(0.99, step / (step + 10))
-            with torch.no_grad():
-                for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-                    slow.lerp_(fast, 1 - decay)
-        if not len(validation):
-            best = average
-        elif epoch % 3 == 0 or epoch == schedule.epochs:
-            error = float(np.abs(forward(average, table.canonical_graphs(validation)) - targets[validation]).mean())
-            if say is not None:
-                say(f"epoch {epoch}: mean error on the fold left out {error:.4f}")
-            if error < lowest:
-                lowest, best = error, copy.deepcopy(average)
-    return best
-
-
 def train_member(table: Table, unmeasured: Table, rows: Rows, mean: float, scale: float, fold: int, path: Path, say: Say) -> None:
     """Train one network on `rows` without `fold`, then its head for polyimides, and write both to `path`."""
     torch.manual_seed(fold)
@@ -239,24 +182,18 @@ def train_member(table: Table, unmeasured: Table, rows: Rows, mean: float, scale
     left = table.fold[rows] == fold
     everyone = taught(table, rows[~left], unmeasured)
     targets, more = (everyone.tg - mean) / scale, np.arange(len(table.units), len(everyone.units))
-    network = fit(network, everyone, targets, rows[~left], rows[left], ALL, fold, say, more)
+    network = fit(network, everyone.graphs, targets, rows[~left], rows[left], ALL, fold, say, more)
     tensors = {
         name if name.startswith(CONVOLUTIONS) else f"{OTHERS}.{name}": value for name, value in network.state_dict().items()
     }
     rows, more = rows[table.polyimide[rows]], more[everyone.polyimide[more]]
     left = table.fold[rows] == fold
     freeze(network)
-    tuned = fit(network, everyone, targets, rows[~left], rows[left], TUNE, fold, say, more).state_dict()
+    tuned = fit(network, everyone.graphs, targets, rows[~left], rows[left], TUNE, fold, say, more).state_dict()
     tensors |= {f"{POLYIMIDES}.{name}": value for name, value in tuned.items() if not name.startswith(CONVOLUTIONS)}
     part = path.with_suffix(".part")
     save_file({name: value.contiguous() for name, value in tensors.items()}, part)
     part.replace(path)
-
-
-def freeze(network: PolyScreenNetwork) -> None:
-    """Leave only the head to train: as good on polyimides as training it all, and half the weights to ship."""
-    network.first.requires_grad_(False)
-    network.second.requires_grad_(False)
 
 
 def standard(table: Table, rows: Rows) -> tuple[float, float]:
@@ -278,13 +215,25 @@ def train_polyscreen(data: Path, work: Path, threads: int, say: Say) -> None:
         if not path.exists():
             say(f"member {member}")
             train_member(table, unmeasured, rows, mean, scale, member, path, say)
-    export(table, work, rows, mean, scale)
+    tables = read_tables(data, MEMBERS)
+    say(
+        f"{tables.measured} repeat units with {len(tables.asked)} other properties; {len(tables.names) - tables.measured} unmeasured"
+    )
+    for member in range(MEMBERS):
+        path = work / f"breadth-{member}.safetensors"
+        if not path.exists():
+            say(f"member {member}, other properties")
+            train_breadth(tables, member, WIDTH, DENSE, path, say)
+    export(table, tables, work, rows, mean, scale)
 
 
-def export(table: Table, work: Path, rows: Rows, mean: float, scale: float) -> None:
-    """Write the model folder: half-precision weights, config, fingerprints of the training set, and calibration."""
-    members = [load_file(work / f"member-{member}.safetensors") for member in range(MEMBERS)]
-    half = {f"{member}.{name}": value.half() for member, tensors in enumerate(members) for name, value in tensors.items()}
+def export(table: Table, tables: Tables, work: Path, rows: Rows, mean: float, scale: float) -> None:
+    """Write the model folder: half-precision weights, config, fingerprints of the training sets, and calibration."""
+    half: dict[str, torch.Tensor] = {}
+    for member in range(MEMBERS):
+        glass, others = (load_file(work / f"{name}-{member}.safetensors") for name in ("member", "breadth"))
+        half |= {f"{member}.{name}": value.half() for name, value in glass.items()}
+        half |= {f"{member}.{BREADTH}.{name}": value.half() for name, value in others.items()}
     config: dict[str, Any] = {
         "members": MEMBERS,
         "width": WIDTH,
@@ -293,32 +242,38 @@ def export(table: Table, work: Path, rows: Rows, mean: float, scale: float) -> N
         "scale": scale,
         "factor": 1.0,
         "frame": "canonical",
+        BREADTH: tables.scales,
     }
-    save(work, half, measure(table, work, rows, half, config), **config)
+    save(work, half, *measure(table, tables, work, rows, half, config), **config)
 
 
 def calibrate_polyscreen(data: Path, folder: Path) -> None:
     """Measure the error bars of the members in `folder` again, and write its `neighbours.safetensors` and `calibration.json`."""
-    table = read_table(data)
+    table, tables = read_table(data), read_tables(data, MEMBERS, measured_alone=True)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     rows = np.flatnonzero(~table.held_out & ~table.calibration)
-    save_calibration(folder, measure(table, folder, rows, load_file(folder / "model.safetensors"), config))
+    save_calibration(folder, *measure(table, tables, folder, rows, load_file(folder / "model.safetensors"), config))
 
 
 def measure(
-    table: Table, folder: Path, rows: Rows, tensors: dict[str, torch.Tensor], config: dict[str, Any]
-) -> dict[str, Calibration]:
-    """Write the fingerprints of the training rows to `folder`, and return the calibration of each kind of polymer."""
+    table: Table, tables: Tables, folder: Path, rows: Rows, tensors: dict[str, torch.Tensor], config: dict[str, Any]
+) -> tuple[dict[str, Calibration], list[str]]:
+    """Write the fingerprints of the training rows to `folder`, and return the calibration of each kind of polymer and of each other
+    property, and the properties to offer by default."""
     known = fingerprints([table.units[row].mol for row in rows])
     kinds = {POLYIMIDES: table.polyimide[rows], OTHERS: ~table.polyimide[rows]}
-    shipped = Neighbours(known, {name: np.flatnonzero(mask).astype(np.int32) for name, mask in kinds.items()})
+    others = fingerprints(tables.mols)
+    shipped = Neighbours.of({name: known[mask] for name, mask in kinds.items()} | learned_from(tables, others))
     shipped.save(folder / "neighbours.safetensors")
-    return {
+    found = {
         name: calibrate(
             table, rows[mask], known[mask], networks(tensors, config, name), config["mean"], config["scale"], shipped, name
         )
         for name, mask in kinds.items()
     }
+    breadth = Breadth(networks=networks(tensors, config, BREADTH), scales=tables.scales)
+    more, offered = calibrate_breadth(tables, breadth, others, shipped)
+    return found | more, offer(["Tg", *offered])
 
 
 def calibrate(
@@ -348,8 +303,4 @@ def calibrate(
     graphs = table.canonical_graphs(apart)
     values = mean + scale * np.mean([forward(network, graphs) for network in ensemble], axis=0)
     similar = neighbours.nearest(fingerprints([table.units[row].mol for row in apart]), kind)
-    bars = [shape.predict(float(value), float(one)) for value, one in zip(values, similar, strict=True)]
-    relative = np.array([abs(bar.mean - true) / bar.std for bar, true in zip(bars, table.tg[apart], strict=True)])
-    factor = quantile80(relative) / Z80
-    inside, outside = (tuple(factor * width for width in widths) for widths in (shape.inside, shape.outside))
-    return replace(shape, inside=inside, outside=outside)
+    return shape.scaled(values, table.tg[apart], similar)

@@ -15,9 +15,10 @@ def spec(*targets: dict[str, object], **other: object) -> CampaignSpec:
 
 def test_a_derived_target_asks_surrogates_for_its_terms() -> None:
     cast = Cast.of(spec({"property": "robeson_CO2_N2", "min": 0}, {"property": "permeability_CO2", "min": 2}), Path())
-    assert cast.properties == {"tanimoto": ("permeability_CO2", "permeability_N2")}  # extra trees are ahead of PolyNC on these
-    both = Cast.of(spec({"property": "bandgap_chain", "min": 4}), Path())
-    assert set(both.properties) == {"polync", "tanimoto"}
+    assert cast.properties["tanimoto"] == ("permeability_CO2", "permeability_N2")
+    assert all({"permeability_CO2", "permeability_N2"}.issuperset(asked) for asked in cast.properties.values())
+    several = Cast.of(spec({"property": "bandgap_chain", "min": 4}), Path())
+    assert set(several.properties) >= {"polync", "tanimoto"}
 
 
 def test_every_bundled_surrogate_is_asked_for_the_glass_transition() -> None:
@@ -31,9 +32,9 @@ def test_a_term_that_nobody_answers_is_named() -> None:
         SpecError, match="no surrogate answers 'permeability_CO2', which 'selectivity_CO2_N2' is derived from"
     ) as error:
         Cast.of(spec({"property": "selectivity_CO2_N2", "min": 1}, surrogates=["bundled:polyscreen"]), Path())
-    assert str(error.value).endswith("these can be asked: Tg")
-    with pytest.raises(SpecError, match="no surrogate answers 'density'; these can be asked: Tg"):
-        Cast.of(spec({"property": "density", "min": 1}, surrogates=["bundled:polyscreen"]), Path())
+    assert "these can be asked: Tg, density, " in str(error.value)
+    with pytest.raises(SpecError, match="no surrogate answers 'Tm'; these can be asked: Tg, density, "):
+        Cast.of(spec({"property": "Tm", "min": 1}, surrogates=["bundled:polyscreen"]), Path())
 
 
 def test_another_backend_is_another_model_to_the_ledger() -> None:

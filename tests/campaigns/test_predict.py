@@ -111,7 +111,7 @@ def test_other_refusals(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="did you mean 'Tg'"):
         Predictor.of(["Tgg"])
     with pytest.raises(SpecError, match="no surrogate answers"):
-        Predictor.of(["density"], ["bundled:polyscreen"])
+        Predictor.of(["crystallization_tendency"], ["bundled:polyscreen"])
     with pytest.raises(ModelError, match="no such folder"):
         Predictor.of(["Tg"], ["nowhere"])
 

@@ -15,7 +15,7 @@ from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.protocols import Prediction
 from inverse_design.split import held_out, key
 from surrogates.consensus import evaluate_consensus
-from surrogates.evaluation import HeldOut, Judged, reliability
+from surrogates.evaluation import HeldOut, Judged, offer, reliability
 from surrogates.observations import TEST
 from surrogates.train_tanimoto import correlation
 
@@ -116,3 +116,9 @@ def test_plots_are_drawn(tmp_path: Path) -> None:
     )
     for name in ("parity", "chances", "a"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gases_are_offered_together_or_not_at_all() -> None:
+    gases = [f"permeability_{gas}" for gas in ("O2", "N2", "CO2", "CH4", "H2", "He")]
+    assert offer(["permeability_He", "density", "Tg", "permeability_CO2"]) == ["Tg", "density"]
+    assert set(offer(["Tg", *gases])) == {"Tg", *gases}

@@ -63,8 +63,39 @@ def test_the_answer_does_not_depend_on_how_a_unit_is_written() -> None:
 
 
 def test_another_property_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="does not answer 'selectivity_CO2_N2'; it answers Tg, "):
+        model().predict([KAPTON], ["selectivity_CO2_N2"])
+
+
+def test_other_properties_are_answered_beside_tg() -> None:
+    """Measured: chain band gaps of DFT, eV, and density, g/cm3; polystyrene and nylon-6,6 are held out of every training set."""
+    polymers = ["*CC(*)c1ccccc1", "junk", "*NCCCCCCNC(=O)CCCCC(*)=O", "*C*"]
+    alone = model().predict(polymers, ["Tg"])
+    rows = model().predict(polymers, ["bandgap_chain", "Tg", "density"])
+    assert [row["Tg"] for row in rows] == [row["Tg"] for row in alone]
+    assert [list(row.values()).count(None) for row in rows] == [0, 3, 0, 3]
+    styrene, nylon = rows[0], rows[2]
+    assert [row["density"].mean for row in (styrene, nylon)] == pytest.approx([1.05, 1.14], abs=0.08)
+    assert styrene["bandgap_chain"].mean < nylon["bandgap_chain"].mean
+
+
+def test_no_property_shares_a_batch_of_answers_with_another() -> None:
+    names = list(model().breadth.scales)
+    together = model().predict([KAPTON, "*CC(*)c1ccccc1"], names)
+    alone = [model().predict([KAPTON, "*CC(*)c1ccccc1"], [name]) for name in names]
+    assert together == [{name: one[row][name] for name, one in zip(names, alone, strict=True)} for row in range(2)]
+
+
+def test_a_folder_of_tg_alone_says_so(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config.pop("properties")
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "calibration.json").write_text(json.dumps(json.loads((copy / "calibration.json").read_text()) | {"offered": ["Tg"]}))
+    glass = PolyScreen.load(copy)
+    assert glass.properties == ("Tg",)
+    assert glass.predict([KAPTON], ["Tg"]) == model().predict([KAPTON], ["Tg"])
     with pytest.raises(ModelError, match="does not answer 'density'; it answers Tg"):
-        model().predict([KAPTON], ["density"])
+        glass.predict([KAPTON], ["density"])
 
 
 @pytest.mark.parametrize(

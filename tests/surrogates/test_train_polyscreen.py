@@ -11,8 +11,9 @@ import torch
 
 from surrogates.evaluation import balanced_accuracy, heat_shares
 from surrogates.graph_convolution import PolyScreenNetwork
+from surrogates.graph_training import NOBODY, Schedule, fit
 from surrogates.polyscreen import forward
-from surrogates.train_polyscreen import NOBODY, Schedule, Table, fit, read_table, read_unmeasured, taught
+from surrogates.train_polyscreen import Table, read_table, read_unmeasured, taught
 from surrogates.train_tanimoto import environments
 from surrogates.train_tanimoto import fit as process
 
@@ -93,7 +94,7 @@ def test_a_network_learns_a_handful_by_heart_and_the_same_way_twice(data: Path) 
 def learned(table: Table, targets: np.ndarray, rows: np.ndarray, unmeasured: np.ndarray = NOBODY) -> np.ndarray:
     torch.manual_seed(0)
     schedule = Schedule(epochs=60, rate=1e-2, batch=4, taught=1.0)
-    network = fit(PolyScreenNetwork(width=16, dense=16), table, targets, rows, rows, schedule, 0, unmeasured=unmeasured)
+    network = fit(PolyScreenNetwork(width=16, dense=16), table.graphs, targets, rows, rows, schedule, 0, unmeasured=unmeasured)
     return forward(network, table.canonical_graphs(range(len(table.units))))
 
 

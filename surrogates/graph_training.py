@@ -1,0 +1,93 @@
+"""Train a graph convolution network on standardised values, beside values that a teacher gives to unmeasured molecules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from surrogates.graph import Graph, batch
+from surrogates.graph_convolution import PolyScreenNetwork
+from surrogates.polyscreen import forward
+
+_OUTLIER = 0.3  # in standard deviations of the values; beyond it an error counts linearly
+
+Say = Callable[[str], None]
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+NOBODY: Final[Rows] = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Passes over the data, highest learning rate, molecules a step, and unmeasured units a pass shows for each measured one."""
+
+    epochs: int
+    rate: float
+    batch: int
+    taught: float = 0.0
+
+
+def fit(
+    network: PolyScreenNetwork,
+    graphs: Sequence[tuple[Graph, Graph]],
+    targets: Floats,
+    train: Rows,
+    validation: Rows,
+    schedule: Schedule,
+    seed: int,
+    say: Say | None = None,
+    unmeasured: Rows = NOBODY,
+) -> PolyScreenNetwork:
+    """Train on standardised targets, (n,) or (n, outputs), of the rows `train` of graphs (n) and return the averaged weights of the best validation error.
+
+    Each pass shows a unit in its canonical frame or as it was found, by chance, and some of `unmeasured`, drawn anew. An empty
+    `validation` takes the last.
+    """
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=1e-4)
+    beside = min(len(unmeasured), round(schedule.taught * len(train)))
+    steps = schedule.epochs * -(-(len(train) + beside) // schedule.batch)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.rate, total_steps=steps, pct_start=0.1)
+    average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
+    wanted = torch.from_numpy(targets.astype(np.float32))
+    for epoch in range(1, schedule.epochs + 1):
+        network.train()
+        shuffled = rng.permutation(np.concatenate([train, rng.choice(unmeasured, beside, replace=False)]))
+        for start in range(0, len(shuffled), schedule.batch):
+            rows = shuffled[start : start + schedule.batch]
+            frames = rng.integers(2, size=len(rows))
+            output = network(batch([graphs[row][frame] for row, frame in zip(rows, frames, strict=True)]))
+            loss = torch.nn.functional.huber_loss(output, wanted[rows], delta=_OUTLIER)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            rates.step()
+            step += 1
+            decay = min(0.99, step / (step + 10))
+            with torch.no_grad():
+                for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
+                    slow.lerp_(fast, 1 - decay)
+        if not len(validation):
+            best = average
+        elif epoch % 3 == 0 or epoch == schedule.epochs:
+            error = float(np.abs(forward(average, [graphs[row][0] for row in validation]) - targets[validation]).mean())
+            if say is not None:
+                say(f"epoch {epoch}: mean error on the fold left out {error:.4f}")
+            if error < lowest:
+                lowest, best = error, copy.deepcopy(average)
+    return best
+
+
+def freeze(network: PolyScreenNetwork) -> None:
+    """Leave only the head to train: as good on polyimides as training it all, and half the weights to ship."""
+    network.first.requires_grad_(False)
+    network.second.requires_grad_(False)

@@ -1,0 +1,117 @@
+"""What PolyNC is taught: nothing of what is held out, measured values as they are, and the teachers' word on the rest."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+from rdkit import Chem
+
+from inverse_design.split import calibration, held_out, key
+from surrogates.observations import TRAIN, read_observations
+from surrogates.train_polync import (
+    GUESSES,
+    LARGEST,
+    Task,
+    distilled_examples,
+    grid,
+    measured_examples,
+    spell,
+    tasks,
+    teach,
+    unmeasured,
+)
+
+ACRYLATES = [f"*CC(*)C(=O)O{'C' * n}" for n in range(2, 14)]
+STYRENES = [f"*CC(*)c1ccc({'C' * n})cc1" for n in range(2, 14)]
+NEW = ["*CC(*)C(=O)OCCCCCCCCC(C)C", "*CC(*)c1ccc(CCCCCCC(C)C)cc1"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rows = [{"psmiles": text, "property": "tg_c", "value": -10.0 * i, "conflict": False} for i, text in enumerate(ACRYLATES)]
+    for shift, gas in ((0.0, "o2"), (-0.5, "n2")):
+        known = [*ACRYLATES, *STYRENES] if gas == "o2" else ACRYLATES  # nitrogen was never measured through a styrene
+        rows += [
+            {"psmiles": text, "property": f"p_{gas}_log10barrer", "value": 0.1 * i + shift, "conflict": False}
+            for i, text in enumerate(known)
+        ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "properties_consensus.parquet")
+    pc.write_csv(pa.table({"psmiles": ["*CC*"], "task": ["other"], "value": [1.0]}), tmp_path / "polync_training_tasks.csv")
+    found = [("known", NEW[0], 14), ("smipoly_enumerated", NEW[1], 18), ("md_set", "*CC(*)CCCCC", 7), ("known", ACRYLATES[0], 7)]
+    found += [("known", "*CC(*)c1ccccc1", 8), ("known", "*CC(*)CCCCCCC", LARGEST + 1)]
+    structures = [{"psmiles": text, "source": source, "n_heavy": size} for source, text, size in found]
+    pq.write_table(pa.Table.from_pylist(structures), tmp_path / "structures.parquet")
+    return tmp_path
+
+
+def test_structures_to_teach_are_new_small_and_not_held_out(data: Path) -> None:
+    units, _ = read_observations(data)
+    found = unmeasured(data, units)
+    # Left out: one measured, polystyrene, which is held out, one too large, and a source that is not asked.
+    assert len(found) == 2
+    assert not set(found) & set(units)
+    assert not any(held_out(key(name)) or calibration(key(name)) for name in found)
+
+
+def test_only_the_training_part_is_asked(data: Path) -> None:
+    units, observations = read_observations(data)
+    asked = tasks(units, observations)
+    assert set(asked) == {"tg_c", "p_o2_log10barrer", "p_n2_log10barrer"}
+    assert all(units[name].part == TRAIN for task in asked.values() for name in task.units)
+    assert asked["tg_c"].weight == pytest.approx(2 * len(asked["tg_c"].units) ** 0.5)
+
+
+def test_a_teacher_of_gases_has_heard_of_the_other_gases(data: Path) -> None:
+    units, observations = read_observations(data)
+    asked = tasks(units, observations)
+    everyone = {name: unit.mol for name, unit in units.items() if unit.part == TRAIN}
+    guesses = teach(asked, everyone, lambda _: None)
+    names = list(everyone)
+    styrenes = [names.index(name) for name in asked["p_o2_log10barrer"].units if name not in asked["p_n2_log10barrer"].units]
+    nitrogen, oxygen = guesses["p_n2_log10barrer"][styrenes], guesses["p_o2_log10barrer"][styrenes]
+    assert np.corrcoef(nitrogen, oxygen)[0, 1] > 0.9
+    assert nitrogen.mean() > max(asked["p_n2_log10barrer"].values)  # acrylates alone would say at most that
+
+
+def test_what_was_measured_is_not_guessed_and_tasks_come_by_weight() -> None:
+    whole = task(["a"], importance=1.0), task(["a", "b", "c", "d"], importance=1.5)
+    asked = dict(zip(("first", "second"), whole, strict=True))
+    spellings = {name: [name] for name in ("a", "b", *map(str, range(2_000)))}
+    guesses = {name: np.full(len(spellings), 7.0) for name in asked}
+    found = list(distilled_examples(asked, spellings, guesses, np.random.default_rng(0)))
+    asked_of = Counter(question for question, _ in found)
+    assert asked_of["What of a?"] == 0
+    assert 0 < asked_of["What of b?"] <= GUESSES  # by the first task, of which b has no value
+    assert len(found) == pytest.approx(GUESSES * 2_000, rel=0.01)
+
+
+def test_measured_answers_scatter_about_the_value_on_the_grid() -> None:
+    asked = {"first": task(["a", "b"], importance=1.0)}
+    found = list(measured_examples(asked, {"a": 12 * ["a"], "b": 12 * ["b"]}, np.random.default_rng(0)))
+    answers = np.array([float(answer) for question, answer, _ in found if question == "What of a?"])
+    assert answers.mean() == pytest.approx(3.0, abs=0.15)
+    assert 0.1 < answers.std() < 0.5
+    assert {answer for _, answer, _ in found} <= {f"{0.2 * step:.1f}" for step in range(5, 30)}
+    assert sum(weight for _, _, weight in found) == pytest.approx(asked["first"].weight)
+
+
+def test_the_grid_is_round_and_cuts_the_range_into_about_120() -> None:
+    assert grid(np.linspace(-100, 500, 1000), 2) == 5.0
+    assert grid(np.linspace(1.0, 1.2, 1000), 4) == 0.002
+    assert grid(np.linspace(1.0, 1.2, 1000), 2) == 0.01  # the decimals that the answer is written with
+
+
+def test_spellings_are_of_the_same_molecule() -> None:
+    mol = Chem.MolFromSmiles(NEW[1])
+    spelt = spell(mol, 12)
+    assert len(set(spelt)) > 6
+    assert {Chem.CanonSmiles(text) for text in spelt} == {Chem.MolToSmiles(mol)}
+
+
+def task(units: list[str], importance: float) -> Task:
+    values = np.arange(len(units)) + 3.0
+    return Task(question="What of {smiles}?", importance=importance, decimals=1, step=0.2, units=units, values=values)
