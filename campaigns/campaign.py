@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from campaigns.models import Cast
 from campaigns.reference import reference_source
 from campaigns.storage import disk_of, location
-from campaigns.yaml_source import load_spec
+from campaigns.yaml_source import load_spec, located
 from inverse_design.errors import Problem as Wrong
 from inverse_design.errors import SpecError, StateError
 from inverse_design.protocols import Executor, Row, WorkerSpec
@@ -52,19 +52,23 @@ def cores() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """A spec and the folder it lives in. `source` is the campaign file as written; `base` is what paths in it are relative to."""
+    """A spec and the folder it lives in. `source` is the campaign file as written; `base` is what paths in it are relative to;
+    `file` and `overrides`, where it was read from a file to be started, tell where a problem is."""
 
     spec: CampaignSpec
     source: str
     folder: Path
     base: Path
+    file: str = ""
+    overrides: tuple[str, ...] = ()
 
     @classmethod
     def from_yaml(cls, path: str | Path, folder: str | Path | None = None, overrides: Sequence[str] = ()) -> Self:
         """Read a campaign file; SpecError with every problem at once. `folder` defaults to runs/NAME."""
         path = Path(path)
         spec, source = load_spec(path, overrides)
-        return cls(spec=spec, source=source, folder=location(folder or Path("runs") / spec.name), base=path.parent)
+        where = location(folder or Path("runs") / spec.name)
+        return cls(spec=spec, source=source, folder=where, base=path.parent, file=str(path), overrides=tuple(overrides))
 
     @classmethod
     def load(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -90,9 +94,18 @@ class Campaign:
         """Start the campaign in a new folder and run it to its verdict. `track`: tensorboard, mlflow."""
         from campaigns.ledger import Ledger
 
-        cast = Cast.of(self.spec, self.base)
+        cast = self.cast()
         with Ledger.create(self.folder, self.source, self._resolved(), self._manifest(cast)) as ledger:
             return self._drive(ledger, cast, workers or cores(), executor, address, tell, track)
+
+    def cast(self) -> Cast:
+        """Find the models; SpecError, each problem with its place in the file, where they do not answer what is asked."""
+        try:
+            return Cast.of(self.spec, self.base)
+        except SpecError as error:
+            if not self.file:
+                raise
+            raise SpecError(located(error.problems, self.source, self.file, self.overrides)) from error
 
     def started(self) -> bool:
         """Return whether the folder holds a campaign, which `resume` goes on with."""
@@ -110,7 +123,7 @@ class Campaign:
         """Go on from the last finished shard; StateError where spec or models differ from those it was started with."""
         from campaigns.ledger import Ledger
 
-        cast = Cast.of(self.spec, self.base)
+        cast = self.cast()
         with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
             return self._drive(ledger, cast, workers or cores(), executor, address, tell, track)
 
@@ -146,7 +159,7 @@ class Campaign:
             raise SpecError(problems)
         if old == new:
             raise SpecError("nothing would change; give what should, as in --set targets.0.min=320")
-        models = Cast.of(amended.spec, amended.base).digests()
+        models = amended.cast().digests()
         if swapped := {name for name, digest in models.items() if ledger.manifest["models"].get(name, digest) != digest}:
             raise StateError(f"{self.folder}: {min(swapped)} is not the model it was when the campaign was started; put it back")
         return amended, Ledger.amend(self.folder, new, {"spec": amended.spec.identity(), "models": models})
@@ -179,7 +192,7 @@ class Campaign:
         from campaigns.predict import Predictor
 
         name, columns, rows = cells(measured, source)
-        cast = Cast.of(self.spec, self.base)
+        cast = self.cast()
         predictor = Predictor(properties=(), surrogates=cast.surrogate_workers())
         with Ledger.resume(self.folder, self._resolved(), self._manifest(cast)) as ledger:
             return tell(self.spec, ledger, name, columns, rows, lambda units: predictor.raw(units, LocalExecutor(1)))

@@ -74,10 +74,9 @@ def _lineage(campaign: Campaign, ledger: Ledger, record: Round, row: Row) -> Row
 def why_not(folder: Path, smiles: str) -> Row:
     """Return what a given polymer scores with the campaign's models and sieve, and what would have to change for it to pass."""
     from campaigns.dispatch import build
-    from campaigns.models import Cast
 
     campaign = Campaign.load(folder)
-    cast = Cast.of(campaign.spec, campaign.base)
+    cast = campaign.cast()
     workers = campaign._workers(cast)
     (row,) = build(workers.sieve).work([{"text": smiles}])
     surrogates: dict[str, Worker] = {}

@@ -155,17 +155,33 @@ def chosen(choice: ModelChoice, role: str, bundled: dict[str, Path], base: Path)
 
 def offered(model: Model) -> tuple[str, ...]:
     """Return the properties a surrogate answers, without loading it."""
-    path = model.folder / "calibration.json"
-    if path.exists():
-        try:
-            return tuple(json.loads(path.read_text(encoding="utf-8"))["offered"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path}: not a calibration ({error!r}); copy the model folder again") from error
+    stored = _calibration(model)
+    return answerable(model) if stored is None else tuple(stored["offered"])
+
+
+def answerable(model: Model) -> tuple[str, ...]:
+    """Return the properties a surrogate can be asked for, by default or not, without loading it."""
+    stored = _calibration(model)
+    if stored is not None:
+        # polyScreen keeps an entry for each kind of polymer where others have one of Tg.
+        return tuple(name for name in PROPERTIES if name in stored["properties"] or name in stored["offered"])
     if model.kind == "t5":
         from surrogates.polync import PUBLISHED
 
         return tuple(PUBLISHED)
     return ("Tg",)
+
+
+def _calibration(model: Model) -> dict[str, Any] | None:
+    """Return what lies beside the weights, where anything does."""
+    path = model.folder / "calibration.json"
+    if not path.exists():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {"offered": [str(name) for name in stored["offered"]], "properties": dict(stored["properties"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a calibration ({error!r}); copy the model folder again") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +210,9 @@ class Cast:
         answered = {name for properties in answers.values() for name in properties}
         known = ", ".join(name for name, item in PROPERTIES.items() if answered.issuperset(item.asked))
         problems, wanted = _unknown(spec.generator), list[str]()
+        for index, (choice, model) in enumerate(zip(spec.surrogates, models.values(), strict=True)):
+            if not choice.own:
+                problems += _unanswered(index, choice, model)
         for index, target in enumerate(spec.targets):
             terms = PROPERTIES[target.property].asked
             wanted += [name for name in terms if name not in wanted]
@@ -264,6 +283,19 @@ def _unknown(choice: GeneratorChoice) -> list[Problem]:
             message=f"{choice.model} cannot keep to {name!r}{nearest(name, known)}; it can to {', '.join(known)}",
         )
         for name in choice.condition or ()
+        if name not in known
+    ]
+
+
+def _unanswered(index: int, choice: SurrogateChoice, model: Model) -> list[Problem]:
+    """Return the properties that a model with weights is asked for and does not answer."""
+    known = answerable(model)
+    return [
+        Problem(
+            where=f"surrogates.{index}.properties.{place}",
+            message=f"{model.name} does not answer {name!r}{nearest(name, known)}; it answers {', '.join(known)}",
+        )
+        for place, name in enumerate(choice.properties or ())
         if name not in known
     ]
 

@@ -35,8 +35,19 @@ def parse_spec(text: str, file: str, overrides: Sequence[str] = (), base: Path =
     source.check_reference(base)
     spec = source.validate()
     if spec is None or source.problems:
-        raise SpecError(sorted(source.problems, key=lambda problem: (problem.file == _SET, problem.line, problem.column)))
+        raise SpecError(source.ordered())
     return spec
+
+
+def located(found: Sequence[Problem], text: str, file: str, overrides: Sequence[str] = ()) -> list[Problem]:
+    """Return problems that were found after reading, each with its place in the text, or `--set` where that is its source."""
+    source = _Source.of(text, file)
+    for override in overrides:
+        source.override(override)
+    for problem in found:
+        path = tuple(int(step) if step.isdecimal() else step for step in problem.where.split("."))
+        source.report(path, problem.message)
+    return source.ordered()
 
 
 def problems(path: Path, overrides: Sequence[str] = ()) -> list[Problem]:
@@ -161,11 +172,15 @@ class _Source:
         novelty = self.tree.get("novelty")
         reference = novelty.get("reference") if isinstance(novelty, dict) else None
         if isinstance(reference, str) and reference and (problem := problem_with_reference(reference, folder)):
-            self._report(("novelty", "reference"), problem)
+            self.report(("novelty", "reference"), problem)
         structure = self.tree.get("structure")
         stock = structure.get("stock") if isinstance(structure, dict) else None
         if isinstance(stock, str) and stock and (problem := problem_with_stock(stock, folder)):
-            self._report(("structure", "stock"), problem)
+            self.report(("structure", "stock"), problem)
+
+    def ordered(self) -> list[Problem]:
+        """Return the problems in the order of the file, those of the command line last."""
+        return sorted(self.problems, key=lambda problem: (problem.file == _SET, problem.line, problem.column))
 
     def validate(self) -> CampaignSpec | None:
         try:
@@ -176,7 +191,7 @@ class _Source:
                 path: KeyPath = (*steps,) if last == "[key]" else (*steps, last)
                 while item["type"] != "missing" and not self._has(path):
                     path = path[:-1]  # one name given for a list of one
-                self._report(path, spec_messages.message(item), at_key=last == "[key]" or item["type"] == "extra_forbidden")
+                self.report(path, spec_messages.message(item), at_key=last == "[key]" or item["type"] == "extra_forbidden")
             return None
 
     def _has(self, path: KeyPath) -> bool:
@@ -192,7 +207,7 @@ class _Source:
             value = value[step]
         return True
 
-    def _report(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
+    def report(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         """Add a problem at a path, unless it only follows from a value that could not be read, there, above or below."""
         if any(path[: len(other)] == other or other[: len(path)] == path for other in self.unknown):
             return

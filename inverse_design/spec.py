@@ -350,7 +350,7 @@ class SurrogateChoice(ModelChoice):
     """A model that predicts properties."""
 
     properties: tuple[Text, ...] | None = None
-    """What a program or plug-in of one's own answers; models with weights say so themselves."""
+    """What a program or plug-in of one's own answers; a model with weights says so itself, and is asked for just these where they are named."""
 
     @field_validator("properties")
     @classmethod
@@ -359,8 +359,8 @@ class SurrogateChoice(ModelChoice):
 
     @model_validator(mode="after")
     def _said(self) -> Self:
-        if self.own != bool(self.properties):
-            raise ValueError("properties go with a command or plug-in, which must have them, as in [Tg]")
+        if not self.properties and (self.own or self.properties is not None):
+            raise ValueError("a command or plug-in needs properties, as in [Tg]; for a model with weights they may be left out")
         return self
 
 

@@ -7,6 +7,7 @@ what Gaussian processes on the same units say (distillation: Hinton et al., arXi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -56,8 +57,9 @@ class Tables:
         pairs = {columns()[column]: (task.values.mean(), task.values.std()) for column, task in self.asked.items()}
         return {name: (float(f"{mean:.4g}"), float(f"{scale:.4g}")) for name, (mean, scale) in pairs.items()}
 
+    @cached_property
     def place(self) -> dict[str, int]:
-        """Return repeat unit -> row."""
+        """Repeat unit -> row."""
         return {name: row for row, name in enumerate(self.names)}
 
 
@@ -109,7 +111,7 @@ def train_breadth(tables: Tables, fold: int, width: int, dense: int, path: Path,
 def taught(tables: Tables, rows: Rows, more: Rows, say: Say) -> Floats:
     """Return standardised values (n, properties) of all rows: measured ones of `rows`, what Gaussian processes fitted on these say of
     the rest of `rows` and of `more`, and zero elsewhere."""
-    place, seen = tables.place(), set(rows.tolist())
+    place, seen = tables.place, set(rows.tolist())
     asked = {}
     for column, task in tables.asked.items():
         own = [i for i, text in enumerate(task.units) if place.get(text) in seen]
@@ -137,7 +139,7 @@ def calibrate_breadth(
     outputs = np.zeros((len(breadth.networks), len(tables.names), len(breadth.scales)))
     outputs[:, judged] = forwards(breadth.networks, [tables.graphs[row][0] for row in judged], len(breadth.scales))
     x = dict(zip(tables.units, features([unit.mol for unit in tables.units.values()]), strict=True))
-    place, calibrations, offered = tables.place(), {}, []
+    place, calibrations, offered = tables.place, {}, []
     for output, (name, (mean, scale)) in enumerate(breadth.scales.items()):
         rows = tables.observed[name]
         true = {place[text]: value for text, value in zip(rows.units, rows.values.tolist(), strict=True) if text in place}
@@ -164,7 +166,7 @@ def calibrate_breadth(
 
 def learned_from(tables: Tables, known: NDArray[np.uint64]) -> dict[str, NDArray[np.uint64]]:
     """Return property -> fingerprints of the units that were learned from, of those `known` of the rows (n, 16)."""
-    place = tables.place()
+    place = tables.place
     return {
         columns()[column]: known[[place[text] for text in task.units if text in place]] for column, task in tables.asked.items()
     }

@@ -12,12 +12,11 @@ def check_plugin(spec: SpecPath, set_: Sets = None) -> None:
     """Try the contract of a generator and of surrogates on every model that a spec names, one's own above all."""
     from campaigns.campaign import Campaign
     from campaigns.dispatch import build
-    from campaigns.models import Cast
     from campaigns.plugin_check import check_generator, check_surrogate
     from inverse_design.errors import ModelError
 
     campaign = Campaign.from_yaml(spec, None, set_ or ())
-    cast = Cast.of(campaign.spec, campaign.base)
+    cast = campaign.cast()
     broken = 0
     for name, worker in {cast.generator.name: cast.generator_worker(campaign.spec), **cast.surrogate_workers()}.items():
         print(name)

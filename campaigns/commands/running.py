@@ -77,10 +77,9 @@ def validate(
 ) -> None:
     """Check a campaign file and its models; print everything that is wrong with it."""
     from campaigns.campaign import Campaign
-    from campaigns.models import Cast
 
     campaign = Campaign.from_yaml(spec, None, set_ or ())
-    Cast.of(campaign.spec, campaign.base)
+    campaign.cast()
     checks, deep = [], deep or strict
     if deep:
         from campaigns.preflight import preflight

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from campaigns.campaign import Campaign
 from campaigns.models import Cast
 from inverse_design.errors import ModelError, SpecError
 from inverse_design.spec import CampaignSpec
@@ -37,6 +38,18 @@ def test_a_term_that_nobody_answers_is_named() -> None:
         Cast.of(spec({"property": "Tm", "min": 1}, surrogates=["bundled:polyscreen"]), Path())
 
 
+def test_a_bundled_model_can_be_asked_for_what_it_does_not_offer() -> None:
+    target = {"property": "Tm", "min": 200}
+    cast = Cast.of(spec(target, surrogates=[{"model": "bundled:polyscreen", "properties": ["Tm", "Tg"]}]), Path())
+    assert cast.properties == {"polyscreen": ("Tm",)}
+    with pytest.raises(SpecError, match="bundled:polyscreen does not answer 'robeson_CO2_N2'; it answers Tg, Tm, ") as error:
+        Cast.of(
+            spec(target, surrogates=["bundled:tanimoto", {"model": "bundled:polyscreen", "properties": ["robeson_CO2_N2"]}]),
+            Path(),
+        )
+    assert error.value.problems[0].where == "surrogates.1.properties.0"
+
+
 def test_another_backend_is_another_model_to_the_ledger() -> None:
     target = {"property": "Tg", "min": 100}
     plain = Cast.of(spec(target, surrogates=["bundled:polync"]), Path())
@@ -53,3 +66,20 @@ def test_a_backend_that_is_not_installed_is_told_at_once(monkeypatch: pytest.Mon
     monkeypatch.setattr("campaigns.models.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"bundled:polytao: backend ctranslate2: not installed; pip install"):
         Cast.of(spec({"property": "Tg", "min": 100}, generator={"backend": "ctranslate2"}), Path())
+
+
+def test_what_no_model_answers_is_told_with_its_place(tmp_path: Path) -> None:
+    text = "schema: 1\nname: one\ntargets:\n  - {property: Tm, min: 200}\nsurrogates:\n  - {model: bundled:polyscreen, properties: [Tg, robeson_CO2_N2]}\n"
+    (tmp_path / "one.yaml").write_text(text)
+    with pytest.raises(SpecError) as error:
+        Campaign.from_yaml(tmp_path / "one.yaml", tmp_path / "runs").cast()
+    assert [(problem.line, problem.column, problem.where) for problem in error.value.problems] == [
+        (4, 16, "targets.0.property"),
+        (6, 50, "surrogates.0.properties.1"),
+    ]
+    with pytest.raises(SpecError) as error:
+        Campaign.from_yaml(tmp_path / "one.yaml", tmp_path / "runs", ["surrogates.0.properties=[Tg]"]).cast()
+    assert str(error.value).startswith(f"{tmp_path / 'one.yaml'}:4:16: targets.0.property: no surrogate answers 'Tm'")
+    with pytest.raises(SpecError) as error:
+        Campaign.from_yaml(tmp_path / "one.yaml", tmp_path / "runs", ["surrogates.0.properties=[robeson_CO2_N2]"]).cast()
+    assert error.value.problems[-1].file == "--set"
