@@ -368,7 +368,7 @@ ALDEHYDES: Final = (
     Linkage(
         kind="methylene",
         route="polycondensation of aldehyde or ketone with an electron-rich arene",
-        retro="[1c:1]-!@[1CX4:2]-!@[1c:3]>>[c:1].[C:2]=O.[c:3]",
+        retro="[1c:1]-!@[1CX4;!r3;!$(C[OH,N,S,F,Cl,Br,I]):2]-!@[1c:3]>>[c:1].[C:2]=O.[c:3]",
     ),
     Linkage(
         kind="xylylene",

@@ -122,9 +122,23 @@ def test_monomers_that_keep_no_order_are_said() -> None:
     assert STATISTICAL in found.warnings
 
 
-@pytest.mark.parametrize("text", ["*OC1C(O)C(O)C(*)OC1CO", "*CC(C)C(C)C*", "*N1NN1*", "*CSC(*)(O)O"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*OC1C(O)C(O)C(*)OC1CO",
+        "*CC(C)C(C)C*",
+        "*N1NN1*",
+        "*CSC(*)(O)O",
+    ],
+)
 def test_no_route_is_made_up(text: str) -> None:
     assert made(text) is None
+
+
+def test_an_oxirane_between_arenes_is_not_made_from_a_ketone() -> None:
+    imide = "N4C(=O)c5cc6c(cc5C4=O)C(C(F)(F)F)(C(F)(F)F)c4cc5c(cc4O6)C(=O)N(*)C5=O"
+    assert made(f"*c1ccc(C2(c3ccc({imide})cc3)CO2)cc1") is None
+    assert monomers("*c1ccc(C(c2ccc(*)cc2)(C(F)(F)F)C(F)(F)F)cc1") == {"O=C(C(F)(F)F)C(F)(F)F", "c1ccc(-c2ccccc2)cc1"}
 
 
 @pytest.mark.parametrize(
