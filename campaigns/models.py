@@ -155,15 +155,14 @@ def chosen(choice: ModelChoice, role: str, bundled: dict[str, Path], base: Path)
 
 def offered(model: Model) -> tuple[str, ...]:
     """Return the properties a surrogate answers, without loading it."""
-    stored = _calibration(model)
+    stored = calibration(model)
     return answerable(model) if stored is None else tuple(stored["offered"])
 
 
 def answerable(model: Model) -> tuple[str, ...]:
     """Return the properties a surrogate can be asked for, by default or not, without loading it."""
-    stored = _calibration(model)
+    stored = calibration(model)
     if stored is not None:
-        # polyScreen keeps an entry for each kind of polymer where others have one of Tg.
         return tuple(name for name in PROPERTIES if name in stored["properties"] or name in stored["offered"])
     if model.kind == "t5":
         from surrogates.polync import PUBLISHED
@@ -172,15 +171,16 @@ def answerable(model: Model) -> tuple[str, ...]:
     return ("Tg",)
 
 
-def _calibration(model: Model) -> dict[str, Any] | None:
-    """Return what lies beside the weights, where anything does."""
+def calibration(model: Model) -> dict[str, Any] | None:
+    """Return `calibration.json` beside the weights, None where there is none: offered, names; properties, error bars by name, or by the
+    kind of polymer that polyScreen tells its Tg for."""
     path = model.folder / "calibration.json"
     if not path.exists():
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         return {"offered": [str(name) for name in stored["offered"]], "properties": dict(stored["properties"])}
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a calibration ({error!r}); copy the model folder again") from error
 
 

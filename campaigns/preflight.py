@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from scipy.stats import norm
 
-from campaigns.models import Cast, Model
+from campaigns.models import Cast, Model, calibration
 from campaigns.results import wanted
 from inverse_design.acquisition.known import start
 from inverse_design.errors import ModelError
@@ -115,18 +114,19 @@ def _stds(model: Model, name: str) -> list[float]:
 
     if model.kind in ("command", "plugin", "tanimoto"):
         return []
-    path = model.folder / "calibration.json"
-    if not path.exists():
+    stored = calibration(model)
+    if stored is None:
         from surrogates.polync import PUBLISHED
 
         return list(Calibration.constant(PUBLISHED[name]).inside)
+    bars = stored["properties"]
+    entries = [bars[name]] if name in bars else [entry for kind, entry in bars.items() if kind not in PROPERTIES]
     try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["properties"]
-        # polyScreen keeps an entry for each kind of polymer where others have one of Tg.
-        entries = [stored[name]] if name in stored else [entry for kind, entry in stored.items() if kind not in PROPERTIES]
         return [std for entry in entries for std in Calibration.from_dict(entry).inside]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a calibration ({error!r}); copy the model folder again") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{model.folder}: calibration.json is not a calibration ({error!r}); copy the model folder again"
+        ) from error
 
 
 def _conflict(one: Target, other: Target, known: Measured) -> Row:

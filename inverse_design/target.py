@@ -20,7 +20,8 @@ Answers = tuple[Vector, Vector, Flags]
 """Means, standard deviations and whether in domain, each of shape (n,)."""
 
 CORRELATED = 0.3
-"""Correlation of the errors of two surrogates: of 0, .3, .5, .7 and .8 the one that combined them best on the calibration part."""
+"""Correlation of the errors of two surrogates: of 0, .3, .5, .7 and .85 the one that combined them best on the calibration part
+(`tests/benchmarks/combination.py`)."""
 
 
 class Target(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.csv as pc
@@ -16,6 +18,7 @@ from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.split import calibration, held_out, key
 
+T = TypeVar("T")
 TRAIN, CALIBRATION, TEST = 0, 1, 2
 
 
@@ -72,6 +75,19 @@ def read_observations(data: Path) -> tuple[dict[str, Unit], dict[str, Observatio
             found[row["property"]].setdefault(names[text], (float(row["value"]), bool(row["conflict"])))
     named = columns()
     return units, {column: _observations(rows, named.get(column)) for column, rows in found.items()}
+
+
+def drawn(data: Path, most: Mapping[str, int], largest: int, take: Callable[[str], T | None]) -> list[T]:
+    """Return what `take` makes of structures of `data` of up to `largest` heavy atoms, in random order, where that is anything: at most
+    so many of each source."""
+    table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
+    left, found = dict(most), list[T]()
+    for index in np.random.default_rng(0).permutation(len(table)).tolist():
+        row = table[index]
+        if left.get(row["source"]) and row["n_heavy"] <= largest and (one := take(row["psmiles"])) is not None:
+            left[row["source"]] -= 1
+            found.append(one)
+    return found
 
 
 def _observations(rows: dict[str, tuple[float, bool]], name: str | None) -> Observations:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from rdkit import Chem
@@ -28,7 +27,7 @@ from inverse_design.text2text.t5 import T5, T5Config
 from inverse_design.text2text.training import Pairs, Schedule, load_pairs, new_model, save_pairs, train
 from inverse_design.text2text.vocabulary import polync_tokenizer, read_tokenizer
 from surrogates.evaluation import calibrate_polync
-from surrogates.observations import TRAIN, Observations, Unit, columns, read_observations, read_unit
+from surrogates.observations import TRAIN, Observations, Unit, columns, drawn, read_observations, read_unit
 from surrogates.tanimoto import BATCH
 from surrogates.train_tanimoto import TOGETHER, environments, fit_together
 
@@ -205,18 +204,16 @@ def distilled_examples(
 
 def unmeasured(data: Path, units: dict[str, Unit]) -> dict[str, Chem.Mol]:
     """Return structures without any value, none of them held out."""
-    table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
-    left = dict(UNMEASURED)
-    found: dict[str, Chem.Mol] = {}
-    for index in np.random.default_rng(0).permutation(len(table)).tolist():
-        row = table[index]
-        if not left.get(row["source"]) or row["n_heavy"] > LARGEST:
-            continue
-        read = read_unit(row["psmiles"])
-        if read is not None and read[1].part == TRAIN and read[0] not in units and read[0] not in found:
-            found[read[0]] = read[1].mol
-            left[row["source"]] -= 1
-    return found
+    seen = set(units)
+
+    def take(text: str) -> tuple[str, Chem.Mol] | None:
+        read = read_unit(text)
+        if read is None or read[1].part != TRAIN or read[0] in seen:
+            return None
+        seen.add(read[0])
+        return read[0], read[1].mol
+
+    return dict(drawn(data, UNMEASURED, LARGEST, take))
 
 
 def teach(asked: dict[str, Task], everyone: dict[str, Chem.Mol], say: Callable[[str], None]) -> dict[str, NDArray[np.float64]]:

@@ -29,6 +29,7 @@ from surrogates.graph import Graph, graph
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.graph_training import Floats, Rows, Say, Schedule, fit, freeze
 from surrogates.neighbours import Neighbours, fingerprints
+from surrogates.observations import drawn
 from surrogates.polyscreen import (
     BREADTH,
     CONVOLUTIONS,
@@ -131,24 +132,21 @@ def read_table(data: Path) -> Table:
 
 def read_unmeasured(data: Path, table: Table) -> Table:
     """Return repeat units in `data` without a measured Tg, none of them held out or kept for calibration."""
-    found = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
-    left, taken = dict(UNMEASURED), set(table.keys)
-    rows: list[tuple[RepeatUnit, int, tuple[Graph, Graph]]] = []
-    for row in np.random.default_rng(0).permutation(len(found)).tolist():
-        source = found[row]["source"]
-        if not left.get(source) or found[row]["n_heavy"] > LARGEST:
-            continue
-        written = parse(found[row]["psmiles"])
+    taken = set(table.keys)
+
+    def take(text: str) -> tuple[RepeatUnit, int, tuple[Graph, Graph]] | None:
+        written = parse(text)
         if not isinstance(written, RepeatUnit):
-            continue
+            return None
         (unit,) = canonical_units([written])
         number = key(unit.psmiles)
-        pair = graph(unit.mol), graph(written.mol)
-        if number in taken or held_out(number) or calibration(number) or pair[0] is None or pair[1] is None:
-            continue
+        first, second = graph(unit.mol), graph(written.mol)
+        if number in taken or held_out(number) or calibration(number) or first is None or second is None:
+            return None
         taken.add(number)
-        left[source] -= 1
-        rows.append((unit, number, (pair[0], pair[1])))
+        return unit, number, (first, second)
+
+    rows = drawn(data, UNMEASURED, LARGEST, take)
     unknown = np.full(len(rows), np.nan)
     return Table(
         units=[unit for unit, _, _ in rows],
