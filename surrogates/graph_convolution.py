@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,11 @@ class PolyScreenNetwork(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
+    @property
+    def matrices(self) -> list[Tensor]:
+        """The matrices between hidden layers, each (..., inputs, outputs) or its transpose."""
+        return [self.first.weight, self.second.weight, self.dense.weight]
+
     def forward(self, batch: Batch) -> Tensor:
         """Return one value a molecule, shape (size,), or several, (size, outputs)."""
         neighbours = [torch.from_numpy(table) for table in batch.neighbours]
@@ -73,7 +79,7 @@ class PolyScreenNetwork(nn.Module):
         rows = atoms.index_select(0, torch.from_numpy(batch.atoms))
         lengths = torch.from_numpy(batch.lengths)
         total = torch.segment_reduce(rows * torch.from_numpy(batch.counts)[:, None], "sum", lengths=lengths)
-        highest = torch.segment_reduce(rows, "max", lengths=lengths)
+        highest: Tensor = _Highest.apply(rows, lengths)  # type: ignore[no-untyped-call]
         molecules = dropout(torch.cat([total, highest], dim=1).tanh(), self.dropout, self.training)
         # In double precision, so that what else is in a batch leaves no trace in how the long sum is rounded.
         output: Tensor = linear(molecules.double(), self.out.weight.double(), self.out.bias.double())
@@ -83,11 +89,47 @@ class PolyScreenNetwork(nn.Module):
         return atoms if self.training or self.factor == 1 else atoms * self.factor
 
 
+class _Highest(torch.autograd.Function):
+    """The maximum over the atoms of each molecule, (u, w) -> (n, w), atoms that have it sharing the gradient alike.
+
+    `torch.segment_reduce` gives all of a gradient below zero to each of them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, atoms: Tensor, lengths: Tensor) -> Tensor:
+        highest = torch.segment_reduce(atoms, "max", lengths=lengths)
+        ctx.save_for_backward(atoms, lengths, highest)
+        return highest
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        atoms, lengths, highest = ctx.saved_tensors
+        have = (atoms == highest.repeat_interleave(lengths, dim=0)).float()
+        shares = grads[0] / torch.segment_reduce(have, "sum", lengths=lengths)
+        return have * shares.repeat_interleave(lengths, dim=0), None
+
+
 def _pool(atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
     """Return the maximum over each atom and its neighbours; (u, w) -> (u, w)."""
+    if atoms.requires_grad:
+        return atoms.gather(0, _highest(atoms.detach(), neighbours))
     own = torch.split(atoms, [len(table) for table in neighbours])
     # One neighbour after the other: a reduction over a short middle dimension takes several times as long.
     return torch.cat([reduce(torch.maximum, [self_, *_near(atoms, table)]) for self_, table in zip(own, neighbours, strict=True)])
+
+
+def _highest(atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
+    """Return which of an atom and its neighbours has the maximum, (u, w) -> (u, w): a gradient then takes one step back, not one a
+    neighbour."""
+    places, done = [], 0
+    for own, table in zip(torch.split(atoms, [len(table) for table in neighbours]), neighbours, strict=True):
+        highest, place = own, torch.arange(done, done + len(table))[:, None].expand_as(own)
+        for column, near in zip(table.T, _near(atoms, table), strict=True):
+            higher = near > highest
+            highest, place = torch.where(higher, near, highest), torch.where(higher, column[:, None], place)
+        places.append(place)
+        done += len(table)
+    return torch.cat(places)
 
 
 def _near(atoms: Tensor, table: Tensor) -> list[Tensor]:

@@ -1,4 +1,7 @@
-"""Train a graph convolution network on standardised values, beside values that a teacher gives to unmeasured molecules."""
+"""Train a graph convolution network on standardised values, beside values that a teacher gives to unmeasured molecules.
+
+Muon steps the matrices of convolutions and dense layer, AdamW the rest.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inverse_design.muon import Muon
 from surrogates.graph import Graph, batch
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.polyscreen import forward
@@ -25,9 +29,11 @@ NOBODY: Final[Rows] = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Passes over the data, highest learning rate, molecules a step, and unmeasured units a pass shows for each measured one."""
+    """Passes over the data, highest learning rates of Muon and of AdamW, molecules a step, and unmeasured units a pass shows for each
+    measured one."""
 
     epochs: int
+    muon: float
     rate: float
     batch: int
     taught: float = 0.0
@@ -52,10 +58,18 @@ def fit(
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=1e-4)
+    matrices = [matrix for matrix in network.matrices if matrix.requires_grad]
+    others = [parameter for parameter in parameters if all(parameter is not matrix for matrix in matrices)]
+    optimizers = (
+        Muon([{"params": matrices}], lr=schedule.muon),
+        torch.optim.AdamW(others, lr=schedule.rate, weight_decay=1e-4),
+    )
     beside = min(len(unmeasured), round(schedule.taught * len(train)))
     steps = schedule.epochs * -(-(len(train) + beside) // schedule.batch)
-    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.rate, total_steps=steps, pct_start=0.1)
+    rates = [
+        torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1, cycle_momentum=False)
+        for optimizer, rate in zip(optimizers, (schedule.muon, schedule.rate), strict=True)
+    ]
     average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
     wanted = torch.from_numpy(targets.astype(np.float32))
     for epoch in range(1, schedule.epochs + 1):
@@ -66,11 +80,12 @@ def fit(
             frames = rng.integers(2, size=len(rows))
             output = network(batch([graphs[row][frame] for row, frame in zip(rows, frames, strict=True)]))
             loss = torch.nn.functional.huber_loss(output, wanted[rows], delta=_OUTLIER)
-            optimizer.zero_grad()
+            network.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            rates.step()
+            for optimizer, rate in zip(optimizers, rates, strict=True):
+                optimizer.step()
+                rate.step()
             step += 1
             decay = min(0.99, step / (step + 10))
             with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from inverse_design.split import calibration, held_out, key
 
 T = TypeVar("T")
 TRAIN, CALIBRATION, TEST = 0, 1, 2
+HYPOTHETICAL = "hypothetical"
+"""The source of structures made of fragments of known ones, which have a file of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +80,18 @@ def read_observations(data: Path) -> tuple[dict[str, Unit], dict[str, Observatio
     return units, {column: _observations(rows, named.get(column)) for column, rows in found.items()}
 
 
-def drawn(data: Path, most: Mapping[str, int], largest: int, take: Callable[[str], T | None]) -> list[T]:
-    """Return what `take` makes of structures of `data` of up to `largest` heavy atoms, in random order, where that is anything: at most
-    so many of each source."""
-    table = pq.read_table(data / "structures.parquet", columns=["psmiles", "source", "n_heavy"]).to_pylist()
+def drawn(data: Path, most: Mapping[str, int], take: Callable[[str], T | None]) -> list[T]:
+    """Return what `take` makes of structures of `data`, in random order, where that is anything: at most so many of each source."""
+    rows = pq.read_table(data / "structures.parquet", columns=["psmiles", "source"]).to_pylist()
+    table = [(str(row["source"]), str(row["psmiles"])) for row in rows]
+    if HYPOTHETICAL in most:
+        with gzip.open(data / "hypothetical.smi.gz", "rt", encoding="ascii") as lines:
+            table += [(HYPOTHETICAL, line.strip()) for line in lines]
     left, found = dict(most), list[T]()
     for index in np.random.default_rng(0).permutation(len(table)).tolist():
-        row = table[index]
-        if left.get(row["source"]) and row["n_heavy"] <= largest and (one := take(row["psmiles"])) is not None:
-            left[row["source"]] -= 1
+        source, text = table[index]
+        if left.get(source) and (one := take(text)) is not None:
+            left[source] -= 1
             found.append(one)
     return found
 

@@ -29,7 +29,7 @@ from surrogates.graph import Graph, graph
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.graph_training import Floats, Rows, Say, Schedule, fit, freeze
 from surrogates.neighbours import Neighbours, fingerprints
-from surrogates.observations import drawn
+from surrogates.observations import HYPOTHETICAL, drawn
 from surrogates.polyscreen import (
     BREADTH,
     CONVOLUTIONS,
@@ -49,14 +49,14 @@ from surrogates.train_tanimoto import fit as process
 
 MEMBERS: Final = 5
 WIDTH, DENSE = 64, 512
-UNMEASURED: Final = {"known": 10_000, "polyimide_enumerated": 8_000, "smipoly_enumerated": 8_000}
+UNMEASURED: Final = {"known": 10_000, HYPOTHETICAL: 40_000, "polyimide_enumerated": 8_000, "smipoly_enumerated": 8_000}
 """Repeat units without a measured Tg that a network is taught, at most, by source."""
 LARGEST: Final = 70
 """Heavy atoms of an unmeasured repeat unit, at most."""
 
 
-ALL = Schedule(epochs=32, rate=3e-3, batch=64, taught=4.0)
-TUNE = Schedule(epochs=60, rate=3e-3, batch=32, taught=1.0)
+ALL = Schedule(epochs=24, muon=4e-3, rate=3e-3, batch=64, taught=4.0)
+TUNE = Schedule(epochs=60, muon=2e-3, rate=3e-3, batch=32, taught=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def read_unmeasured(data: Path, table: Table) -> Table:
 
     def take(text: str) -> tuple[RepeatUnit, int, tuple[Graph, Graph]] | None:
         written = parse(text)
-        if not isinstance(written, RepeatUnit):
+        if not isinstance(written, RepeatUnit) or written.mol.GetNumHeavyAtoms() > LARGEST:
             return None
         (unit,) = canonical_units([written])
         number = key(unit.psmiles)
@@ -146,7 +146,7 @@ def read_unmeasured(data: Path, table: Table) -> Table:
         taken.add(number)
         return unit, number, (first, second)
 
-    rows = drawn(data, UNMEASURED, LARGEST, take)
+    rows = drawn(data, UNMEASURED, take)
     unknown = np.full(len(rows), np.nan)
     return Table(
         units=[unit for unit, _, _ in rows],

@@ -44,13 +44,13 @@ def pool(mol: Chem.Mol, atoms: list[torch.Tensor]) -> list[torch.Tensor]:
     return [torch.stack([atoms[i] for i in group]).amax(0) for group in around]
 
 
-def literally(mol: Chem.Mol, net: PolyScreenNetwork, factor: float) -> float:
+def literally(mol: Chem.Mol, net: PolyScreenNetwork, factor: float) -> torch.Tensor:
     """The published equations, one atom at a time."""
     atoms = [torch.tensor(as_deepchem(atom), dtype=torch.float32) for atom in mol.GetAtoms()]
     for layer in (net.first, net.second):
         atoms = pool(mol, [factor * value for value in convolve(mol, atoms, layer)])
     hidden = torch.stack([factor * net.dense(value).clamp(min=0) for value in atoms])
-    return float(net.out(torch.tanh(torch.cat([hidden.sum(0), hidden.amax(0)]))))
+    return net.out(torch.tanh(torch.cat([hidden.sum(0), hidden.amax(0)])))[0]
 
 
 @pytest.mark.parametrize("factor", [1.0, BATCH_NORM_AT_REST, 0.5])
@@ -59,8 +59,21 @@ def test_the_network_is_the_published_one(factor: float) -> None:
     net = network(factor)
     with torch.inference_mode():
         found = net(batch([one for mol in mols if (one := graph(mol)) is not None]))
-        expected = [literally(mol, net, factor) for mol in mols]
+        expected = [float(literally(mol, net, factor)) for mol in mols]
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_is_that_of_the_published_equations() -> None:
+    mols = [molecule(text) for text in UNITS]
+    net = network()
+    net(batch([one for mol in mols if (one := graph(mol)) is not None])).sum().backward()
+    found = [parameter.grad.clone() for parameter in net.parameters() if parameter.grad is not None]
+    net.zero_grad()
+    torch.stack([literally(mol, net, 1.0) for mol in mols]).sum().backward()
+    expected = [parameter.grad for parameter in net.parameters()]
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_a_lone_atom_uses_the_last_matrix() -> None:
@@ -69,7 +82,7 @@ def test_a_lone_atom_uses_the_last_matrix() -> None:
     assert found is not None
     net = network()
     with torch.inference_mode():
-        assert float(net(batch([found]))) == pytest.approx(literally(mol, net, 1.0), rel=1e-4)
+        assert float(net(batch([found]))) == pytest.approx(float(literally(mol, net, 1.0)), rel=1e-4)
 
 
 def test_shapes_are_those_of_deepchem() -> None:

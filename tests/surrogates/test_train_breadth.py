@@ -26,7 +26,7 @@ def tables(tmp_path: Path) -> Tables:
     found = [{"psmiles": text, "property": column, "value": value, "conflict": False} for column, text, value in rows]
     pq.write_table(pa.Table.from_pylist(found), tmp_path / "properties_consensus.parquet")
     pc.write_csv(pa.table({"psmiles": ["*CC*"], "task": ["other"], "value": [1.0]}), tmp_path / "polync_training_tasks.csv")
-    pq.write_table(pa.table({"psmiles": [NEW], "source": ["known"], "n_heavy": [14]}), tmp_path / "structures.parquet")
+    pq.write_table(pa.table({"psmiles": [NEW], "source": ["known"]}), tmp_path / "structures.parquet")
     return read_tables(tmp_path, 5)
 
 

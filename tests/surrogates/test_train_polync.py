@@ -41,9 +41,9 @@ def data(tmp_path: Path) -> Path:
         ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "properties_consensus.parquet")
     pc.write_csv(pa.table({"psmiles": ["*CC*"], "task": ["other"], "value": [1.0]}), tmp_path / "polync_training_tasks.csv")
-    found = [("known", NEW[0], 14), ("smipoly_enumerated", NEW[1], 18), ("md_set", "*CC(*)CCCCC", 7), ("known", ACRYLATES[0], 7)]
-    found += [("known", "*CC(*)c1ccccc1", 8), ("known", "*CC(*)CCCCCCC", LARGEST + 1)]
-    structures = [{"psmiles": text, "source": source, "n_heavy": size} for source, text, size in found]
+    found = [("known", NEW[0]), ("smipoly_enumerated", NEW[1]), ("md_set", "*CC(*)CCCCC"), ("known", ACRYLATES[0])]
+    found += [("known", "*CC(*)c1ccccc1"), ("known", f"*CC(*){(LARGEST - 1) * 'C'}")]
+    structures = [{"psmiles": text, "source": source} for source, text in found]
     pq.write_table(pa.Table.from_pylist(structures), tmp_path / "structures.parquet")
     return tmp_path
 

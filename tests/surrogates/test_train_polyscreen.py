@@ -1,5 +1,6 @@
 """Training on a handful of polymers: the table, the split of its folds, and that a network learns."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from surrogates.train_tanimoto import fit as process
 KAPTON = "*N1C(=O)c2cc3c(cc2C1=O)C(=O)N(c1ccc(Oc2ccc(*)cc2)cc1)C3=O"
 SHIFTED = "*c1ccc(Oc2ccc(-n3c(=O)c4cc5c(=O)n(*)c(=O)c5cc4c3=O)cc2)cc1"
 FRESH = "*CC(*)OCCCC(C)C"
+MADE_UP = "*CC(*)CCCC"
 OTHERS = ["*CC(*)c1ccccc1", "*CC(*)C(=O)OC", "*CCCCCC(=O)O*", "*Oc1ccc(*)cc1", "*CC(*)C#N", "*NCCCCCC(*)=O"]
 
 
@@ -30,10 +32,11 @@ def data(tmp_path: Path) -> Path:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "properties_consensus.parquet")
     theirs = [{"psmiles": SHIFTED, "tg_c": 360.0}, {"psmiles": "*c1ccc(N2C(=O)c3ccc(*)cc3C2=O)cc1", "tg_c": 400.0}]
     pc.write_csv(pa.Table.from_pylist(theirs), tmp_path / "polyimide_tg.csv")
-    found = [("known", OTHERS[1], 6), ("known", FRESH, 8), ("known", "*C(CC*)c1ccccc1", 99), ("known", "*COC*", 3)]
-    found += [("hypothetical", "*CC(*)CCCC", 6), ("smipoly_enumerated", "*CCCCOC(=O)C(*)=O", 10)]
-    rows = [{"psmiles": text, "source": source, "n_heavy": size} for source, text, size in found]
+    found = [("known", OTHERS[1]), ("known", FRESH), ("known", f"*CC(*){71 * 'C'}"), ("known", "*COC*")]
+    found += [("md_set", "*CC(*)CCCCC"), ("smipoly_enumerated", "*CCCCOC(=O)C(*)=O")]
+    rows = [{"psmiles": text, "source": source} for source, text in found]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "structures.parquet")
+    (tmp_path / "hypothetical.smi.gz").write_bytes(gzip.compress(f"{MADE_UP}\n{OTHERS[0]}\n".encode()))
     return tmp_path
 
 
@@ -56,7 +59,7 @@ def test_unmeasured_units_are_new_not_held_out_and_not_too_large(data: Path) -> 
     table = read_table(data)
     more = read_unmeasured(data, table)
     # Left out: one with a value, one too large, poly(ethylene oxide), which is held out, and a source that is not asked.
-    assert {unit.psmiles for unit in more.units} == {FRESH, "*OCCCCC(=O)C(*)=O"}
+    assert {unit.psmiles for unit in more.units} == {FRESH, MADE_UP, "*OCCCCC(=O)C(*)=O"}
     assert np.isnan(more.tg).all()
     assert not set(more.keys) & set(table.keys)
 
@@ -93,7 +96,7 @@ def test_a_network_learns_a_handful_by_heart_and_the_same_way_twice(data: Path) 
 
 def learned(table: Table, targets: np.ndarray, rows: np.ndarray, unmeasured: np.ndarray = NOBODY) -> np.ndarray:
     torch.manual_seed(0)
-    schedule = Schedule(epochs=60, rate=1e-2, batch=4, taught=1.0)
+    schedule = Schedule(epochs=60, muon=1e-2, rate=1e-2, batch=4, taught=1.0)
     network = fit(PolyScreenNetwork(width=16, dense=16), table.graphs, targets, rows, rows, schedule, 0, unmeasured=unmeasured)
     return forward(network, table.canonical_graphs(range(len(table.units))))
 
