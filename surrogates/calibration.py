@@ -86,10 +86,13 @@ class Calibration:
             n=len(true),
         )
 
-    def scaled(self, predicted: _Floats, true: _Floats, similarity: _Floats) -> Self:
-        """Return the same shape of errors, brought to the size of those of other predictions (n,), which it was not made of."""
+    def relative(self, predicted: _Floats, true: _Floats, similarity: _Floats) -> _Floats:
+        """Return the absolute errors (n,) of predictions, each in its own standard deviations."""
         bars = [self.predict(float(mean), float(near)) for mean, near in zip(predicted, similarity, strict=True)]
-        relative = np.array([abs(bar.mean - value) / bar.std for bar, value in zip(bars, true, strict=True)])
+        return np.array([abs(bar.mean - value) / bar.std for bar, value in zip(bars, true, strict=True)])
+
+    def scaled(self, relative: _Floats) -> Self:
+        """Return the same shape of errors, brought to the size of others, `relative` (n,) to it, which it was not made of."""
         factor = quantile80(relative) / Z80
         inside, outside = (tuple(factor * width for width in widths) for widths in (self.inside, self.outside))
         return replace(self, inside=inside, outside=outside)

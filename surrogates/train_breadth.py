@@ -156,7 +156,7 @@ def calibrate_breadth(
         predicted = mean + scale * outputs[:, apart, output].mean(axis=0)
         wanted = np.array([true[row] for row in apart])
         if len(apart) >= _ENOUGH:
-            calibration = calibration.scaled(predicted, wanted, neighbours.nearest(known[apart], name))
+            calibration = calibration.scaled(calibration.relative(predicted, wanted, neighbours.nearest(known[apart], name)))
         calibrations[name] = calibration
         trees = baseline(tables.units, rows, [tables.names[row] for row in apart], x)
         if Errors.of(predicted, wanted).r2 >= max(WORTH_OFFERING, Errors.of(trees, wanted).r2):

@@ -181,8 +181,10 @@ def train_member(table: Table, unmeasured: Table, rows: Rows, mean: float, scale
     everyone = taught(table, rows[~left], unmeasured)
     targets, more = (everyone.tg - mean) / scale, np.arange(len(table.units), len(everyone.units))
     network = fit(network, everyone.graphs, targets, rows[~left], rows[left], ALL, fold, say, more)
+    # Copies: the second head is tuned in the place of the first.
     tensors = {
-        name if name.startswith(CONVOLUTIONS) else f"{OTHERS}.{name}": value for name, value in network.state_dict().items()
+        name if name.startswith(CONVOLUTIONS) else f"{OTHERS}.{name}": value.clone()
+        for name, value in network.state_dict().items()
     }
     rows, more = rows[table.polyimide[rows]], more[everyone.polyimide[more]]
     left = table.fold[rows] == fold
@@ -263,12 +265,15 @@ def measure(
     others = fingerprints(tables.mols)
     shipped = Neighbours.of({name: known[mask] for name, mask in kinds.items()} | learned_from(tables, others))
     shipped.save(folder / "neighbours.safetensors")
-    found = {
+    measured = {
         name: calibrate(
             table, rows[mask], known[mask], networks(tensors, config, name), config["mean"], config["scale"], shipped, name
         )
         for name, mask in kinds.items()
     }
+    # How much smaller the ensemble's errors are than a member's is told by both kinds together: each has few units for that.
+    apart = np.concatenate([relative for _, relative in measured.values()])
+    found = {name: shape.scaled(apart) for name, (shape, _) in measured.items()}
     breadth = Breadth(networks=networks(tensors, config, BREADTH), scales=tables.scales)
     more, offered = calibrate_breadth(tables, breadth, others, shipped)
     return found | more, offer(["Tg", *offered])
@@ -283,8 +288,8 @@ def calibrate(
     scale: float,
     neighbours: Neighbours,
     kind: str,
-) -> Calibration:
-    """Return error bars from residuals out of fold, brought to the size of the ensemble's on the calibration set.
+) -> tuple[Calibration, Floats]:
+    """Return error bars of one member, and the errors of the ensemble on the calibration set in these.
 
     Every training unit was left out by one member, which gives the errors their shape over range and similarity; the
     ensemble is better than one member by a factor that only units unknown to all of them can tell.
@@ -301,4 +306,4 @@ def calibrate(
     graphs = table.canonical_graphs(apart)
     values = mean + scale * np.mean([forward(network, graphs) for network in ensemble], axis=0)
     similar = neighbours.nearest(fingerprints([table.units[row].mol for row in apart]), kind)
-    return shape.scaled(values, table.tg[apart], similar)
+    return shape, shape.relative(values, table.tg[apart], similar)

@@ -75,7 +75,7 @@ def test_errors_of_a_better_model_shrink_the_bars_and_leave_the_bias() -> None:
     rng = np.random.default_rng(0)
     true = rng.normal(size=400)
     shape = Calibration.fit(true + rng.normal(size=400), true, np.ones(400))
-    better = shape.scaled(true + 0.5 * rng.normal(size=400), true, np.ones(400))
+    better = shape.scaled(shape.relative(true + 0.5 * rng.normal(size=400), true, np.ones(400)))
     assert (better.knots, better.bias, better.edges) == (shape.knots, shape.bias, shape.edges)
     ratios = {round(new / old, 9) for new, old in zip(better.inside + better.outside, shape.inside + shape.outside, strict=True)}
     assert len(ratios) == 1

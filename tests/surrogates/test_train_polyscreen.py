@@ -9,12 +9,13 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from surrogates.evaluation import balanced_accuracy, heat_shares
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.graph_training import NOBODY, Schedule, fit
-from surrogates.polyscreen import forward
-from surrogates.train_polyscreen import Table, read_table, read_unmeasured, taught
+from surrogates.polyscreen import CONVOLUTIONS, forward
+from surrogates.train_polyscreen import ALL, DENSE, WIDTH, Table, read_table, read_unmeasured, taught, train_member
 from surrogates.train_tanimoto import environments
 from surrogates.train_tanimoto import fit as process
 
@@ -84,6 +85,21 @@ def test_a_network_is_taught_what_nobody_measured(data: Path) -> None:
     alone, beside = (learned(everyone, targets, rows, unmeasured) for unmeasured in (more[:0], more))
     assert (beside[more] > 1.5).all()
     assert (alone[more] < 1.5).all()
+
+
+def test_tuning_for_polyimides_leaves_the_head_for_others_as_it_was(data: Path, tmp_path: Path) -> None:
+    table = read_table(data)
+    more, rows = read_unmeasured(data, table), np.arange(len(table.units))
+    everyone = taught(table, rows[table.fold != 0], more)
+    targets, unmeasured = (everyone.tg - 100) / 100, np.arange(len(table.units), len(everyone.units))
+    torch.manual_seed(0)
+    first = PolyScreenNetwork(width=WIDTH, dense=DENSE, dropout=0.1)
+    first = fit(first, everyone.graphs, targets, rows[table.fold != 0], rows[table.fold == 0], ALL, 0, unmeasured=unmeasured)
+    train_member(table, more, rows, 100.0, 100.0, 0, tmp_path / "member", lambda _: None)
+    written = load_file(tmp_path / "member")
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, written[name if name.startswith(CONVOLUTIONS) else f"others.{name}"]), name
+    assert not torch.equal(written["others.dense.weight"], written["polyimides.dense.weight"])
 
 
 def test_a_network_learns_a_handful_by_heart_and_the_same_way_twice(data: Path) -> None:
