@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ LARGEST = 60  # heavy atoms of an unmeasured repeat unit, at most
 GUESSES = 16  # questions that the teacher answers on each structure
 DISTILLED = 2.0  # weight of all its answers, relative to the measured values
 SHIPPED = Schedule(steps=26_000, tokens=192, accumulate=3, decay=0.5)
+ENDS = (6 / 13, 1)  # shares of the steps at which the step size has fallen to zero, to begin at its peak again
 REPORTED = ("tg_c", "bandgap_crystal", "eat_ev_per_atom")  # what the authors judge their model by weighs twice as much
 # Simulated properties that the engine does not offer, but that teach the encoder; answers in standard deviations.
 AUXILIARY = ("tg_md_c", "density_md_gcm3", "nc_md", "eps_md", "cp_md", "cte_md_1_k", "bulk_modulus_md", "rg_md_a")
@@ -122,8 +124,14 @@ def train_polync(data: Path, work: Path, schedule: Schedule, threads: int, say: 
     say(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(len(g.cumulative) for g in groups):,} examples, {len(groups)} lengths"
     )
-    train(model, groups, schedule, work, say)
-    export(work, config)
+    snapshots = [work / f"snapshot-{round(share * schedule.steps)}.safetensors" for share in ENDS]
+    for share, path in zip(ENDS, snapshots, strict=True):
+        if not path.exists():
+            train(model, groups, schedule.lasting(round(share * schedule.steps)), work, say)
+            part = path.with_suffix(".part")
+            shutil.copyfile(work / "checkpoint.safetensors", part)
+            part.replace(path)
+    export(work, config, snapshots)
     calibrate_polync(data, work)
 
 
@@ -257,9 +265,17 @@ def group(
     ]
 
 
-def export(work: Path, config: T5Config) -> None:
-    """Write `config.json` and fp16 `model.safetensors` beside the checkpoint in `work`."""
-    tensors = load_file(work / "checkpoint.safetensors").items()
-    half = {name.removeprefix("model."): tensor.half() for name, tensor in tensors if name.startswith("model.")}
+def export(work: Path, config: T5Config, snapshots: Sequence[Path]) -> None:
+    """Write `config.json` and fp16 `model.safetensors`, the average of the snapshots, to `work`.
+
+    A longer run learns the large tasks better, and the small ones by heart; the average of both ends keeps most of what each is
+    good at (Wortsman et al., ICML 2022).
+    """
+    models = [load_file(path) for path in snapshots]
+    half = {
+        name.removeprefix("model."): torch.stack([model[name] for model in models]).mean(dim=0).half()
+        for name in models[0]
+        if name.startswith("model.")
+    }
     save_file(half, work / "model.safetensors", {"format": "pt"})
     (work / "config.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")

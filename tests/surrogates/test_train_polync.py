@@ -1,6 +1,8 @@
 """What PolyNC is taught: nothing of what is held out, measured values as they are, and the teachers' word on the rest."""
 
+import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +10,26 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
 from rdkit import Chem
+from safetensors.torch import load_file, save_file
 
 from inverse_design.split import calibration, held_out, key
 from surrogates.observations import TRAIN, read_observations
 from surrogates.train_polync import (
     GUESSES,
     LARGEST,
+    SHIPPED,
     Task,
     distilled_examples,
+    export,
     grid,
     measured_examples,
+    network,
     spell,
     tasks,
     teach,
+    train_polync,
     unmeasured,
 )
 
@@ -115,3 +123,30 @@ def test_spellings_are_of_the_same_molecule() -> None:
 def task(units: list[str], importance: float) -> Task:
     values = np.arange(len(units)) + 3.0
     return Task(question="What of {smiles}?", importance=importance, decimals=1, step=0.2, units=units, values=values)
+
+
+def test_what_is_shipped_is_the_average_of_the_snapshots(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("first.safetensors", "second.safetensors")]
+    for value, path in zip((1.0, 2.0), paths, strict=True):
+        save_file({"model.weight": torch.full((2, 2), value), "optimiser.0.0.step": torch.tensor(value)}, path)
+    export(tmp_path, network(10), paths)
+    assert {name: tensor.tolist() for name, tensor in load_file(tmp_path / "model.safetensors").items()} == {
+        "weight": [[1.5, 1.5], [1.5, 1.5]]
+    }
+
+
+def test_a_run_goes_on_from_the_snapshot_it_has_and_trains_again_for_one_it_lacks(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surrogates.train_polync.calibrate_polync", lambda *_: None)  # ten polymers are too few for that
+    schedule = replace(SHIPPED, steps=13, save_every=5)
+    work, said = tmp_path / "work", list[str]()
+    train_polync(data, work, schedule, 1, said.append)
+    whole = load_file(work / "model.safetensors")
+    assert {path.name for path in work.glob("snapshot-*")} == {"snapshot-6.safetensors", "snapshot-13.safetensors"}
+    (work / "snapshot-13.safetensors").unlink()
+    shutil.copyfile(work / "snapshot-6.safetensors", work / "checkpoint.safetensors")
+    (work / "progress.json").write_text('{"step": 6}', encoding="utf-8")
+    train_polync(data, work, schedule, 1, said.append)
+    again = load_file(work / "model.safetensors")
+    assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
