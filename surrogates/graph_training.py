@@ -1,7 +1,4 @@
-"""Train a graph convolution network on standardised values, beside values that a teacher gives to unmeasured molecules.
-
-Muon steps the matrices of convolutions and dense layer, AdamW the rest.
-"""
+"""Train a graph convolution network on standardised values, beside values that a teacher gives to unmeasured molecules."""
 
 from __future__ import annotations
 
@@ -29,13 +26,13 @@ NOBODY: Final[Rows] = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Passes over the data, highest learning rates of Muon and of AdamW, molecules a step, and unmeasured units a pass shows for each
-    measured one."""
+    """Passes over the data, highest learning rates of AdamW and of Muon, molecules a step, and unmeasured units a pass shows for each
+    measured one. Without a rate for Muon, AdamW steps the matrices too."""
 
     epochs: int
-    muon: float
     rate: float
     batch: int
+    muon: float = 0.0
     taught: float = 0.0
 
 
@@ -58,17 +55,16 @@ def fit(
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    matrices = [matrix for matrix in network.matrices if matrix.requires_grad]
+    matrices = [matrix for matrix in network.matrices if matrix.requires_grad and schedule.muon]
     others = [parameter for parameter in parameters if all(parameter is not matrix for matrix in matrices)]
-    optimizers = (
-        Muon([{"params": matrices}], lr=schedule.muon),
-        torch.optim.AdamW(others, lr=schedule.rate, weight_decay=1e-4),
-    )
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=schedule.rate, weight_decay=1e-4)]
+    if matrices:
+        optimizers.append(Muon([{"params": matrices}], lr=schedule.muon))
     beside = min(len(unmeasured), round(schedule.taught * len(train)))
     steps = schedule.epochs * -(-(len(train) + beside) // schedule.batch)
-    rates = [
-        torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1, cycle_momentum=False)
-        for optimizer, rate in zip(optimizers, (schedule.muon, schedule.rate), strict=True)
+    rates = [  # beside Muon, whose momentum is constant, that of AdamW is too
+        torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1, cycle_momentum=not matrices)
+        for optimizer, rate in zip(optimizers, (schedule.rate, schedule.muon), strict=False)
     ]
     average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
     wanted = torch.from_numpy(targets.astype(np.float32))

@@ -55,8 +55,8 @@ LARGEST: Final = 70
 """Heavy atoms of an unmeasured repeat unit, at most."""
 
 
-ALL = Schedule(epochs=24, muon=4e-3, rate=3e-3, batch=64, taught=4.0)
-TUNE = Schedule(epochs=60, muon=2e-3, rate=3e-3, batch=32, taught=1.0)
+ALL = Schedule(epochs=24, rate=3e-3, batch=64, muon=4e-3, taught=4.0)
+TUNE = Schedule(epochs=60, rate=3e-3, batch=32, muon=2e-3, taught=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
