@@ -79,7 +79,7 @@ class PolyScreenNetwork(nn.Module):
         rows = atoms.index_select(0, torch.from_numpy(batch.atoms))
         lengths = torch.from_numpy(batch.lengths)
         total = torch.segment_reduce(rows * torch.from_numpy(batch.counts)[:, None], "sum", lengths=lengths)
-        highest: Tensor = _Highest.apply(rows, lengths)  # type: ignore[no-untyped-call]
+        highest: Tensor = _MaximumOverAtoms.apply(rows, lengths)  # type: ignore[no-untyped-call]
         molecules = dropout(torch.cat([total, highest], dim=1).tanh(), self.dropout, self.training)
         # In double precision, so that what else is in a batch leaves no trace in how the long sum is rounded.
         output: Tensor = linear(molecules.double(), self.out.weight.double(), self.out.bias.double())
@@ -89,7 +89,7 @@ class PolyScreenNetwork(nn.Module):
         return atoms if self.training or self.factor == 1 else atoms * self.factor
 
 
-class _Highest(torch.autograd.Function):
+class _MaximumOverAtoms(torch.autograd.Function):
     """The maximum over the atoms of each molecule, (u, w) -> (n, w), atoms that have it sharing the gradient alike.
 
     `torch.segment_reduce` gives all of a gradient below zero to each of them.
@@ -112,13 +112,13 @@ class _Highest(torch.autograd.Function):
 def _pool(atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
     """Return the maximum over each atom and its neighbours; (u, w) -> (u, w)."""
     if atoms.requires_grad:
-        return atoms.gather(0, _highest(atoms.detach(), neighbours))
+        return atoms.gather(0, _nearby_maximum(atoms.detach(), neighbours))
     own = torch.split(atoms, [len(table) for table in neighbours])
     # One neighbour after the other: a reduction over a short middle dimension takes several times as long.
     return torch.cat([reduce(torch.maximum, [self_, *_near(atoms, table)]) for self_, table in zip(own, neighbours, strict=True)])
 
 
-def _highest(atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
+def _nearby_maximum(atoms: Tensor, neighbours: Sequence[Tensor]) -> Tensor:
     """Return which of an atom and its neighbours has the maximum, (u, w) -> (u, w): a gradient then takes one step back, not one a
     neighbour."""
     places, done = [], 0
