@@ -63,8 +63,10 @@ def fit(
     beside = min(len(unmeasured), round(schedule.taught * len(train)))
     steps = schedule.epochs * -(-(len(train) + beside) // schedule.batch)
     rates = [  # beside Muon, whose momentum is constant, that of AdamW is too
-        torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1, cycle_momentum=not matrices)
-        for optimizer, rate in zip(optimizers, (schedule.rate, schedule.muon), strict=False)
+        torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, optimizer.defaults["lr"], total_steps=steps, pct_start=0.1, cycle_momentum=not matrices
+        )
+        for optimizer in optimizers
     ]
     average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
     wanted = torch.from_numpy(targets.astype(np.float32))

@@ -38,7 +38,7 @@ BLUR = 1.5  # spread of the answers shown in training, in bins: about the noise 
 LONGEST = 110
 ENUMERATIONS = 12
 UNMEASURED = {"known": 20_000, "polyimide_enumerated": 20_000, "smipoly_enumerated": 20_000}  # at most, by source
-LARGEST = 60  # heavy atoms of an unmeasured repeat unit, at most
+LARGEST = 62  # heavy atoms of an unmeasured repeat unit, at most
 GUESSES = 16  # questions that the teacher answers on each structure
 DISTILLED = 2.0  # weight of all its answers, relative to the measured values
 SHIPPED = Schedule(steps=26_000, tokens=192, accumulate=3, decay=0.5)
