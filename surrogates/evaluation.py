@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction, Surrogate
@@ -26,6 +26,9 @@ from surrogates.polyscreen import PolyScreen
 
 WORTH_OFFERING = 0.5
 """R2 on units never trained on from which a property is answered by default."""
+
+_MANY = 75
+"""Units of which each third has five outside their interval, by expectation, so that their number is nearly normal."""
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -73,10 +76,10 @@ class Judged:
         """Whether each 80 % interval holds the truth."""
         return np.abs(self.true - self.mean) <= Z80 * self.std
 
-    def thirds(self) -> list[float]:
-        """Return the coverage of 80 % intervals in thirds of the predicted range."""
+    def thirds(self) -> list[NDArray[np.bool_]]:
+        """Return `covered` of the units in each third of the predicted range."""
         third = np.digitize(self.mean, np.quantile(self.mean, [1 / 3, 2 / 3]))
-        return [float(self.covered[third == i].mean()) if np.any(third == i) else float("nan") for i in range(3)]
+        return [self.covered[third == i] for i in range(3)]
 
     def chances(self) -> tuple[Floats, NDArray[np.bool_]]:
         """Return predicted chances to lie above each decile of the true values, and whether that came true; (9 n,)."""
@@ -102,6 +105,23 @@ def reliability(said: Floats, came_true: NDArray[np.bool_]) -> tuple[list[tuple[
         if np.any(place == i)
     ]
     return bins, sum(count * abs(chance - share) for chance, share, count in bins) / len(said)
+
+
+def evenness(judged: Mapping[str, Judged]) -> tuple[float, int, float]:
+    """Return how far the coverage of 80 % intervals in thirds of the predicted range is from 80 %: the sum of squared distances,
+    each in standard deviations of chance, their number, and how probable so large a sum is by chance alone.
+
+    Thirds of measured properties with `_MANY` units or more: derived ones share their units' errors.
+    """
+    thirds = [
+        third
+        for name, one in judged.items()
+        if not PROPERTIES[name].terms and len(one.units) >= _MANY
+        for third in one.thirds()
+        if len(third)
+    ]
+    squares = sum(len(third) * (float(third.mean()) - 0.8) ** 2 / (0.8 * 0.2) for third in thirds)
+    return squares, len(thirds), float(chi2.sf(squares, len(thirds))) if thirds else 1.0
 
 
 def _heat_class(tg: Floats) -> NDArray[np.intp]:
@@ -223,15 +243,21 @@ def print_table(held: HeldOut, judged: Mapping[str, Judged], out: Say) -> dict[s
         misses, far = np.abs(one.true - one.mean), ~one.inside
         near_text = f"{one.covered[~far].mean():.0%}, {misses[~far].mean():.3g}" if np.any(~far) else "none"
         far_text = f"{far.sum()}, {one.covered[far].mean():.0%}, {misses[far].mean():.3g}" if np.any(far) else "none"
+        thirds = [float(third.mean()) if len(third) else float("nan") for third in one.thirds()]
         trees = f"{base.r2:.3f} | {base.mae:.3g}" if base is not None else "|"
         out(
             f"| {name} | {mine.n} | {mine.r2:.3f} | {mine.mae:.3g} | {mine.rmse:.3g} | {trees} | {one.covered.mean():.0%} "
-            f"| {' / '.join(f'{part:.0%}' for part in one.thirds())} | {near_text} | {far_text} | {error:.3f} |"
+            f"| {' / '.join(f'{part:.0%}' for part in thirds)} | {near_text} | {far_text} | {error:.3f} |"
         )
         table[name] = {"n": mine.n, "r2": mine.r2, "mae": mine.mae, "rmse": mine.rmse, "coverage": float(one.covered.mean())}
-        table[name] |= {"thirds": one.thirds(), "ece": error, "out_of_domain": int(far.sum())}
+        table[name] |= {"thirds": thirds, "ece": error, "out_of_domain": int(far.sum())}
         if base is not None:
             table[name] |= {"trees_r2": base.r2, "trees_mae": base.mae}
+    squares, count, chance = evenness(judged)
+    out("")
+    out(
+        f"Coverage in thirds of measured properties with {_MANY} units or more: chi-squared of 80 % {squares:.1f} on {count}, p {chance:.2g}"
+    )
     _print_reliability(judged, out)
     return table
 

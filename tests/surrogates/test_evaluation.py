@@ -15,7 +15,7 @@ from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.protocols import Prediction
 from inverse_design.split import held_out, key
 from surrogates.consensus import evaluate_consensus
-from surrogates.evaluation import HeldOut, Judged, offer, reliability
+from surrogates.evaluation import HeldOut, Judged, evenness, offer, reliability
 from surrogates.observations import TEST
 from surrogates.train_tanimoto import correlation
 
@@ -41,6 +41,23 @@ def test_error_bars_of_the_right_size_cover_four_in_five() -> None:
     assert judged(20_000, 1.0).covered.mean() == pytest.approx(0.8, abs=0.01)
     assert judged(20_000, 0.5).covered.mean() == pytest.approx(2 * 0.7392 - 1, abs=0.01)  # Phi(0.6408)
     assert reliability(*judged(20_000, 0.3).chances())[1] > 2 * reliability(*judged(20_000, 1.0).chances())[1]
+
+
+def covered(shares: Sequence[float], n: int) -> Judged:
+    """Error bars of 1 that hold such a share of each third of n predictions."""
+    mean = np.arange(n, dtype=float) * 100
+    held = np.concatenate([np.arange(n // 3) < round(share * n / 3) for share in shares])
+    return Judged(units=["*CC*"] * n, true=mean + np.where(held, 0, 9), mean=mean, std=np.ones(n), inside=np.ones(n, bool))
+
+
+def test_thirds_are_as_even_as_chance_has_it_or_not() -> None:
+    fine = covered((0.8, 0.8, 0.8), 120)
+    assert evenness({"Tg": fine}) == pytest.approx((0, 3, 1))
+    off = covered((0.6, 0.8, 1.0), 120)  # 40 units a third: +-8 of 32, whose standard deviation is sqrt(6.4)
+    # chi-squared of 3 degrees of freedom beyond x: erfc(sqrt(x / 2)) + sqrt(2 x / pi) exp(-x / 2)
+    beyond = math.erfc(math.sqrt(10)) + math.sqrt(40 / math.pi) * math.exp(-10)
+    assert evenness({"Tg": off, "Tm": covered((0, 0, 0), 72), "selectivity_CO2_N2": off}) == pytest.approx((20, 3, beyond))
+    assert evenness({}) == (0, 0, 1)
 
 
 @pytest.fixture
