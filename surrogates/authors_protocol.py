@@ -27,7 +27,6 @@ from surrogates.polyscreen import forward
 from surrogates.train_polyscreen import ALL, DENSE, MEMBERS, TUNE, WIDTH, Table, read_unmeasured, standard, taught
 
 SEEDS: Final = range(5)
-STARTS: Final = 3
 ALONE: Final = Schedule(epochs=150, rate=3e-3, batch=20)
 AUTHORS_RMSE: Final = 28.7
 """What the authors report of their own splits, degC: how unsure a class is."""
@@ -40,9 +39,8 @@ def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str
     three classes of heat resistance (`HEAT_CLASSES`), three ways.
 
     alone: `MEMBERS` networks, averaged, learn from nothing but the authors' training rows, one a repeat unit; shipped: as the bundled
-    model is trained, from every other homopolymer and then polyimides, `STARTS` networks averaged, unmeasured units taught by
-    a Gaussian process that knows as much as the network may; observations: the
-    same on every measurement of the authors' table, so that a repeat unit may be on both sides, as in the paper.
+    model is trained, from every other homopolymer and then polyimides, `MEMBERS` networks averaged too, unmeasured units taught by
+    a Gaussian process that knows as much as the network may; observations: the same on every measurement of the authors' table, so that a repeat unit may be on both sides, as in the paper.
     What is trained is kept in `work`, so that the same call goes on where it stopped.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -102,8 +100,8 @@ def observations(table: Table, data: Path) -> tuple[Rows, Floats]:
 
 
 def _starts(table: Table, rows: Rows, unmeasured: Table, mean: float, scale: float, work: Path, say: Say) -> list[Start]:
-    """Return `STARTS` networks trained on `rows`, and on what those say of `unmeasured`."""
-    paths = [work / f"start-{seed}.safetensors" for seed in range(STARTS)]
+    """Return `MEMBERS` networks trained on `rows`, and on what those say of `unmeasured`."""
+    paths = [work / f"start-{seed}.safetensors" for seed in range(MEMBERS)]
     if not all(path.exists() for path in paths):
         everyone = taught(table, rows, unmeasured)
         targets, more = (everyone.tg - mean) / scale, np.arange(len(table.units), len(everyone.units))

@@ -30,7 +30,7 @@ from surrogates.observations import CALIBRATION, TEST, TRAIN, Observations, Unit
 from surrogates.polyscreen import Breadth, forwards
 from surrogates.train_polync import Task, tasks, teach, unmeasured
 
-SCHEDULE: Final = Schedule(epochs=24, rate=3e-3, batch=64, taught=2.0)
+SCHEDULE: Final = Schedule(epochs=24, rate=3e-3, batch=64, muon=4e-3, taught=2.0)
 _ENOUGH: Final = 25  # calibration units that tell how much better the ensemble is than a member
 
 
