@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
+from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction, Surrogate
 from inverse_design.split import WELL_KNOWN
@@ -318,7 +319,7 @@ def calibrate_polync(data: Path, folder: Path) -> None:
     names = sorted(name for name, unit in units.items() if unit.part == TRAIN)
     row = {name: i for i, name in enumerate(names)}
     members = {name: np.array(sorted(row[u] for u in rows.units if u in row), dtype=np.int32) for name, rows in known.items()}
-    neighbours = Neighbours(fingerprints([units[name].mol for name in names]), members)
+    neighbours = Neighbours(_canonical_fingerprints(names), members)
     neighbours.save(folder / "neighbours.safetensors")
     blank = {"properties": {name: Calibration.constant(1.0).to_dict() for name in known}, "offered": [], "one_token": True}
     (folder / "calibration.json").write_text(json.dumps(blank), encoding="utf-8")
@@ -327,13 +328,18 @@ def calibrate_polync(data: Path, folder: Path) -> None:
     x = dict(zip(units, features([unit.mol for unit in units.values()]), strict=True))
     for name, rows in known.items():
         texts, predicted, true = answers(model, name, rows, units, CALIBRATION)
-        near = neighbours.nearest(fingerprints([units[text].mol for text in texts]), name)
+        near = neighbours.nearest(_canonical_fingerprints(texts), name)
         stored["properties"][name] = Calibration.fit(predicted, true, near).to_dict()
         own, trees = Errors.of(predicted, true).r2, Errors.of(baseline(units, rows, texts, x), true).r2
         if own >= WORTH_OFFERING and (name in REPORTED or own >= trees):
             stored["offered"].append(name)
     stored["offered"] = offer(stored["offered"])
     (folder / "calibration.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+
+
+def _canonical_fingerprints(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the fingerprints of canonical repeat units, as `PolyNC.predict` asks for them; not those of the frame they were found in."""
+    return fingerprints([unit.mol for text in texts if isinstance(unit := parse(text), RepeatUnit)])
 
 
 def answers(model: PolyNC, name: str, rows: Observations, units: dict[str, Unit], part: int) -> tuple[list[str], Floats, Floats]:

@@ -21,7 +21,7 @@ from rdkit import Chem
 from torch import Tensor
 
 from inverse_design.errors import ModelError
-from inverse_design.polymer import RepeatUnit, parse
+from inverse_design.polymer import RepeatUnit, canonical_units, parse
 from inverse_design.properties import PROPERTIES, Property
 from inverse_design.protocols import Prediction
 from inverse_design.text2text import Backend
@@ -141,7 +141,8 @@ class PolyNC:
         means = self.means(psmiles, properties)
         units = [parse(text) for text in psmiles]
         valid = [i for i, unit in enumerate(units) if isinstance(unit, RepeatUnit)]
-        bits = fingerprints([unit.mol for unit in units if isinstance(unit, RepeatUnit)])
+        # Fingerprints differ by frame, and those of the training set are of canonical units.
+        bits = fingerprints([unit.mol for unit in canonical_units([unit for unit in units if isinstance(unit, RepeatUnit)])])
         results: list[dict[str, Prediction | None]] = [dict.fromkeys(properties) for _ in psmiles]
         for name in properties:
             near = [1.0] * len(valid) if self.neighbours is None else self.neighbours.nearest(bits, name).tolist()

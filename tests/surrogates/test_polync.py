@@ -174,6 +174,20 @@ def test_similarity_to_the_training_set_agrees_with_rdkit(tmp_path: Path) -> Non
     assert table.nearest(fingerprints(mols), "Tm").tolist() == [0.0, 0.0, 0.0]
 
 
+def test_error_bars_do_not_depend_on_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [
+        "*OCCOC(=O)c1ccc(cc1)C(*)=O",
+        "*CCOC(=O)c1ccc(cc1)C(=O)O*",
+        "*c1ccc(cc1)C(=O)OCCOC(*)=O",
+        "*C(=O)OCCOC(=O)c1ccc(*)cc1",
+    ]
+    assert len({row.tobytes() for row in fingerprints([unit(text).mol for text in frames])}) > 1
+    monkeypatch.setattr(PolyNC, "means", lambda self, psmiles, properties: [{"Tg": 80.0} for _ in psmiles])
+    answers = [one["Tg"] for one in PolyNC.load(BUNDLED).predict(frames, ["Tg"])]
+    assert answers[0] is not None
+    assert answers == [answers[0]] * len(frames)
+
+
 def write(folder: Path, **files: str) -> Path:
     """An untrained PolyNC whose vocabulary holds three answers."""
     tokenizer = polync_tokenizer(
