@@ -11,13 +11,17 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective import logei
 from botorch.acquisition.multi_objective.objective import WeightedMCMultiOutputObjective
 from botorch.models.model_list_gp_regression import ModelListGP
 from botorch.sampling.normal import SobolQMCNormalSampler
 
 from inverse_design.acquisition.features import Array
 from inverse_design.acquisition.surrogate import PropertyModel
+
+# BoTorch would compile C++ at its first use, where there is a compiler: a campaign killed meanwhile leaves a lock that every later
+# one on that account waits for without end, and what rounds otherwise may choose otherwise.
+logei._load_attempted = True
 
 DRAWS = 64
 BASELINE = 24
@@ -36,7 +40,7 @@ def log_gain(model: PropertyModel, x: Array, best: Array, worst: Mapping[str, tu
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jitter on a covariance of near-equal prompts
         torch.manual_seed(seed)
-        gain = qLogNoisyExpectedHypervolumeImprovement(
+        gain = logei.qLogNoisyExpectedHypervolumeImprovement(
             ModelListGP(*(model.models[name] for name in worst)),
             reference,
             torch.from_numpy(np.ascontiguousarray(best)),

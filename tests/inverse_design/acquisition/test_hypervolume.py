@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from botorch.acquisition.multi_objective import logei
 
 from inverse_design.acquisition.hypervolume import log_gain
 from inverse_design.acquisition.surrogate import PropertyModel
@@ -50,3 +51,8 @@ def test_the_gain_depends_on_its_seed_alone(model: PropertyModel) -> None:
         gains.append(log_gain(model, POOL, best, WORST, 7))
         assert torch.initial_seed() == state
     assert (gains[0] == gains[1]).all()
+
+
+def test_nothing_is_compiled_at_run_time(model: PropertyModel) -> None:
+    log_gain(model, POOL, POOL[:1], WORST, 0)
+    assert logei._C is None  # BoTorch's module where it was built
