@@ -75,7 +75,9 @@ def test_other_properties_are_answered_beside_tg() -> None:
     assert [row["Tg"] for row in rows] == [row["Tg"] for row in alone]
     assert [list(row.values()).count(None) for row in rows] == [0, 3, 0, 3]
     styrene, nylon = rows[0], rows[2]
-    assert [row["density"].mean for row in (styrene, nylon)] == pytest.approx([1.05, 1.14], abs=0.08)
+    assert [row["density"].mean for row in (styrene, nylon)] == pytest.approx(
+        [1.05, 1.14], abs=0.1
+    )  # the 80 % interval of the first
     assert styrene["bandgap_chain"].mean < nylon["bandgap_chain"].mean
 
 
