@@ -40,7 +40,8 @@ def authors_protocol(table: Table, data: Path, work: Path, say: Say) -> dict[str
 
     alone: `MEMBERS` networks, averaged, learn from nothing but the authors' training rows, one a repeat unit; shipped: as the bundled
     model is trained, from every other homopolymer and then polyimides, `MEMBERS` networks averaged too, unmeasured units taught by
-    a Gaussian process that knows as much as the network may; observations: the same on every measurement of the authors' table, so that a repeat unit may be on both sides, as in the paper.
+    a Gaussian process that knows as much as the network may; observations: the same on every measurement of the authors' table,
+    so that a repeat unit may be on both sides, as in the paper.
     What is trained is kept in `work`, so that the same call goes on where it stopped.
     """
     work.mkdir(parents=True, exist_ok=True)

@@ -139,16 +139,16 @@ class PolyNC:
             if name not in self.calibrations:
                 raise ModelError(f"PolyNC does not answer {name!r}; this model answers {', '.join(self.calibrations)}")
         means = self.means(psmiles, properties)
-        units = [parse(text) for text in psmiles]
-        valid = [i for i, unit in enumerate(units) if isinstance(unit, RepeatUnit)]
-        # Fingerprints differ by frame, and those of the training set are of canonical units.
-        bits = fingerprints([unit.mol for unit in canonical_units([unit for unit in units if isinstance(unit, RepeatUnit)])])
         results: list[dict[str, Prediction | None]] = [dict.fromkeys(properties) for _ in psmiles]
+        parsed = [(row, unit) for row, unit in enumerate(map(parse, psmiles)) if isinstance(unit, RepeatUnit)]
+        if self.neighbours is not None:
+            # Fingerprints differ by frame, and those of the training set are of canonical units.
+            bits = fingerprints([unit.mol for unit in canonical_units([unit for _, unit in parsed])])
         for name in properties:
-            near = [1.0] * len(valid) if self.neighbours is None else self.neighbours.nearest(bits, name).tolist()
-            for i, similarity in zip(valid, near, strict=True):
-                mean = means[i][name]
-                results[i][name] = None if mean is None else self.calibrations[name].predict(mean, similarity)
+            near = [1.0] * len(parsed) if self.neighbours is None else self.neighbours.nearest(bits, name).tolist()
+            for (row, _), similarity in zip(parsed, near, strict=True):
+                mean = means[row][name]
+                results[row][name] = None if mean is None else self.calibrations[name].predict(mean, similarity)
         return results
 
     def means(self, psmiles: Sequence[str], properties: Sequence[str]) -> list[dict[str, float | None]]:

@@ -55,4 +55,4 @@ def test_the_gain_depends_on_its_seed_alone(model: PropertyModel) -> None:
 
 def test_nothing_is_compiled_at_run_time(model: PropertyModel) -> None:
     log_gain(model, POOL, POOL[:1], WORST, 0)
-    assert logei._C is None  # BoTorch's module where it was built
+    assert getattr(logei, "_C", None) is None  # BoTorch's module where it was built
