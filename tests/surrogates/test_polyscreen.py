@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 import surrogates
 from inverse_design.errors import ModelError
 from inverse_design.polymer import RepeatUnit, parse
+from surrogates.calibration import Z80
 from surrogates.polyscreen import PolyScreen, is_polyimide
 
 FOLDER = Path(surrogates.__file__).parent / "weights" / "polyscreen"
@@ -68,17 +69,34 @@ def test_another_property_is_refused_by_name() -> None:
 
 
 def test_other_properties_are_answered_beside_tg() -> None:
-    """Measured: chain band gaps of DFT, eV, and density, g/cm3; polystyrene and nylon-6,6 are held out of every training set."""
+    """Polystyrene and nylon-6,6 are held out of every training set; an aromatic ring narrows the gap."""
     polymers = ["*CC(*)c1ccccc1", "junk", "*NCCCCCCNC(=O)CCCCC(*)=O", "*C*"]
     alone = model().predict(polymers, ["Tg"])
     rows = model().predict(polymers, ["bandgap_chain", "Tg", "density"])
     assert [row["Tg"] for row in rows] == [row["Tg"] for row in alone]
     assert [list(row.values()).count(None) for row in rows] == [0, 3, 0, 3]
     styrene, nylon = rows[0], rows[2]
-    assert [row["density"].mean for row in (styrene, nylon)] == pytest.approx(
-        [1.05, 1.14], abs=0.1
-    )  # the 80 % interval of the first
     assert styrene["bandgap_chain"].mean < nylon["bandgap_chain"].mean
+
+
+DENSITIES = {
+    "*NCCCCCCNC(=O)CCCCC(*)=O": 1.14,
+    "*CC(*)(C)C(=O)OC": 1.18,
+    "*Oc1ccc(C(C)(C)c2ccc(OC(*)=O)cc2)cc1": 1.20,
+    "*OCCOC(=O)c1ccc(C(*)=O)cc1": 1.335,
+    "*CC(*)OC(C)=O": 1.19,
+    "*CC(*)C(=O)OC": 1.22,
+    "*CC(*)C(=O)OCCCC": 1.087,
+}
+"""Measured, amorphous but for the nylon, g/cm3; all held out of every training set."""
+
+
+def test_densities_of_known_polymers() -> None:
+    said = [row["density"].mean for row in model().predict(list(DENSITIES), ["density"])]
+    assert said == pytest.approx(list(DENSITIES.values()), abs=0.08)
+    # Polystyrene (1.05) is the one that it makes too dense: off by no more than its 80 % interval says.
+    (styrene,) = model().predict(["*CC(*)c1ccccc1"], ["density"])
+    assert abs(styrene["density"].mean - 1.05) < Z80 * styrene["density"].std < 0.11
 
 
 def test_no_property_shares_a_batch_of_answers_with_another() -> None:
