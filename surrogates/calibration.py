@@ -86,9 +86,10 @@ class Calibration:
             n=len(true),
         )
 
-    def relative(self, predicted: _Floats, true: _Floats, similarity: _Floats) -> _Floats:
-        """Return the absolute errors (n,) of predictions, each in its own standard deviations."""
-        bars = [self.predict(float(mean), float(near)) for mean, near in zip(predicted, similarity, strict=True)]
+    def relative(self, predicted: _Floats, true: _Floats, similarity: _Floats, spread: _Floats | None = None) -> _Floats:
+        """Return the absolute errors (n,) of predictions, each in its own standard deviations; spread: as in `fit`."""
+        spread = np.ones(len(true)) if spread is None else spread
+        bars = [self.predict(*map(float, one)) for one in zip(predicted, similarity, spread, strict=True)]
         return np.array([abs(bar.mean - value) / bar.std for bar, value in zip(bars, true, strict=True)])
 
     def scaled(self, relative: _Floats) -> Self:

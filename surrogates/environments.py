@@ -20,6 +20,7 @@ from rdkit.Chem import rdMolDescriptors
 from scipy import sparse
 
 from inverse_design.polymer import RepeatUnit, canonical_units, stars
+from surrogates.volume import filled
 
 RADIUS: Final = 2
 BITS: Final = 4096
@@ -38,17 +39,19 @@ class Environments:
     """Environments of n repeat units.
 
     bits: thermometer of the counts, float32 ones, (n, BITS); shares: square roots of the shares of radius 0 and 1, so that
-    a product is the Bhattacharyya coefficient, (n, BITS).
+    a product is the Bhattacharyya coefficient, (n, BITS); filled: densities without free volume, g/cm3, (n,).
     """
 
     bits: sparse.csr_array
     shares: sparse.csr_array
+    filled: NDArray[np.float64]
 
     @classmethod
     def of(cls, mols: Sequence[Chem.Mol]) -> Self:
         """Return the environments of repeat units with their two `*`."""
         if not mols:
-            return cls(bits=sparse.csr_array((0, BITS), dtype=np.float32), shares=sparse.csr_array((0, BITS), dtype=np.float32))
+            nothing = sparse.csr_array((0, BITS), dtype=np.float32)
+            return cls(bits=nothing, shares=nothing, filled=np.zeros(0))
         owner, colours = _of_one_unit(mols)
         rows, columns = [], []
         for colour in colours:
@@ -65,7 +68,8 @@ class Environments:
         shares.data = np.sqrt(shares.data / np.repeat(2 * atoms, np.diff(shares.indptr))).astype(np.float32)
         bits = _rows(np.concatenate(rows), np.concatenate(columns), len(mols))
         bits.data[:] = 1.0
-        return cls(bits=bits, shares=shares)
+        # Rounded, for a unit and its multiples are the same polymer.
+        return cls(bits=bits, shares=shares, filled=np.array([round(filled(mol), 4) for mol in mols]))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -73,10 +77,11 @@ class Environments:
         return cls(
             bits=sparse.vstack([part.bits for part in parts], format="csr"),
             shares=sparse.vstack([part.shares for part in parts], format="csr"),
+            filled=np.concatenate([part.filled for part in parts]),
         )
 
     def __getitem__(self, rows: NDArray[np.integer[Any]] | slice) -> Environments:
-        return Environments(bits=self.bits[rows], shares=self.shares[rows])
+        return Environments(bits=self.bits[rows], shares=self.shares[rows], filled=self.filled[rows])
 
     def __len__(self) -> int:
         return int(self.bits.shape[0])

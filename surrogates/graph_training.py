@@ -16,7 +16,8 @@ from surrogates.graph import Graph, batch
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.polyscreen import forward
 
-_OUTLIER = 0.3  # in standard deviations of the values; beyond it an error counts linearly
+OUTLIER: Final = 0.3
+"""In standard deviations of the values; beyond it the error of a measured value counts linearly."""
 
 Say = Callable[[str], None]
 Rows = NDArray[np.int64]
@@ -46,10 +47,11 @@ def fit(
     seed: int,
     say: Say | None = None,
     unmeasured: Rows = NOBODY,
+    outlier: Floats | float = OUTLIER,
 ) -> PolyScreenNetwork:
     """Train on standardised targets, (n,) or (n, outputs), of the rows `train` of graphs (n) and return the averaged weights of the best validation error.
 
-    Each pass shows a unit in its canonical frame or as it was found, by chance, and some of `unmeasured`, drawn anew. An empty
+    outlier: errors from which on they count linearly, (outputs,) or of all. Each pass shows a unit in its canonical frame or as it was found, by chance, and some of `unmeasured`, drawn anew. An empty
     `validation` takes the last.
     """
     rng = np.random.default_rng(seed)
@@ -69,7 +71,7 @@ def fit(
         for optimizer in optimizers
     ]
     average, best, lowest, step = copy.deepcopy(network), copy.deepcopy(network), float("inf"), 0
-    wanted = torch.from_numpy(targets.astype(np.float32))
+    wanted, bound = torch.from_numpy(targets.astype(np.float32)), torch.tensor(outlier, dtype=torch.float32)
     for epoch in range(1, schedule.epochs + 1):
         network.train()
         shuffled = rng.permutation(np.concatenate([train, rng.choice(unmeasured, beside, replace=False)]))
@@ -77,9 +79,11 @@ def fit(
             rows = shuffled[start : start + schedule.batch]
             frames = rng.integers(2, size=len(rows))
             output = network(batch([graphs[row][frame] for row, frame in zip(rows, frames, strict=True)]))
-            loss = torch.nn.functional.huber_loss(output, wanted[rows], delta=_OUTLIER)
+            missed = (output - wanted[rows]).abs()
+            within = torch.minimum(missed, bound)
+            loss = (within * (missed - within / 2)).mean()  # the Huber loss
             network.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             for optimizer, rate in zip(optimizers, rates, strict=True):
                 optimizer.step()

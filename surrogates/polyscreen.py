@@ -32,6 +32,7 @@ from surrogates.calibration import Calibration
 from surrogates.graph import Graph, batch, graph
 from surrogates.graph_convolution import PolyScreenNetwork
 from surrogates.neighbours import Neighbours, fingerprints
+from surrogates.volume import filled
 
 BATCH: Final = 128
 SMALLEST: Final = 6
@@ -43,19 +44,27 @@ BREADTH: Final = "properties"
 CONVOLUTIONS: Final = ("first.", "second.")
 
 Floats = NDArray[np.float64]
+Scale = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breadth:
-    """Networks with one output a property; scales: property -> mean and standard deviation of its values, in the order of the outputs."""
+    """Networks with one output a property; scales: property -> mean, standard deviation and slope, in the order of the outputs.
+
+    An output is of value - slope * density without free volume (g/cm3), in standard deviations from the mean of that.
+    """
 
     networks: Sequence[PolyScreenNetwork] = ()
-    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
-    def values(self, graphs: Sequence[Graph]) -> dict[str, Floats]:
-        """Return property -> what each member says before calibration, in the property's unit; shape (members, n)."""
+    def values(self, graphs: Sequence[Graph], filled: Floats) -> dict[str, Floats]:
+        """Return property -> what each member says before calibration, in the property's unit, (members, n), of n graphs of units of
+        these densities without free volume (n,)."""
         outputs = forwards(self.networks, graphs, len(self.scales))
-        return {name: mean + scale * outputs[:, :, i] for i, (name, (mean, scale)) in enumerate(self.scales.items())}
+        return {
+            name: mean + slope * filled + scale * outputs[:, :, i]
+            for i, (name, (mean, scale, slope)) in enumerate(self.scales.items())
+        }
 
 
 class PolyScreen:
@@ -87,7 +96,9 @@ class PolyScreen:
         weights, again = folder / "model.safetensors", "copy the model folder again"
         try:
             mean, scale, frame = float(config["mean"]), float(config["scale"]), str(config["frame"])
-            scales = {str(name): (float(low), float(wide)) for name, (low, wide) in config.get(BREADTH, {}).items()}
+            scales = {
+                str(name): (float(mid), float(wide), float(slope)) for name, (mid, wide, slope) in config.get(BREADTH, {}).items()
+            }
             if hashlib.sha256(weights.read_bytes()).hexdigest() != config["sha256"]:
                 raise ModelError(f"{weights}: its SHA-256 is not the one in config.json; {again}")
             tensors = load_file(weights)
@@ -148,7 +159,7 @@ class PolyScreen:
                 chosen = [place for place, own in enumerate(kinds) if own == kind]
                 tell("Tg", kind, chosen, self.members([seen[place] for place in chosen], kind))
         if others := [name for name in properties if name != "Tg"]:
-            values = self.breadth.values(seen)
+            values = self.breadth.values(seen, np.array([filled(units[i].mol) for i in rows]))
             for name in others:
                 tell(name, name, range(len(seen)), values[name])
         return answers
@@ -199,7 +210,7 @@ def save(
     **config: Any,
 ) -> None:
     """Write model.safetensors, config.json with its SHA-256, and calibration.json; `config` is members, width, dense, mean,
-    scale, factor, frame and, where there are other properties than Tg, their means and scales."""
+    scale, factor, frame and, where there are other properties than Tg, their scales."""
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     written = json.dumps({"model_type": "polyscreen", **config, "sha256": digest}, indent=2)

@@ -33,19 +33,24 @@ BATCH: Final = 256
 _STORED: Final = {"data": np.float32, "indices": np.int64, "indptr": np.int64}
 
 Floats = NDArray[np.float64]
-Compared = tuple[NDArray[np.float32], NDArray[np.float32]]
+Compared = tuple[NDArray[np.float32], NDArray[np.float32], Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """Mean and standard deviation of the values, and, in units of that deviation, the variances that go with similar
-    environments, with a like composition, and with noise."""
+    """What is expected of a unit, mean + slope * its density without free volume (g/cm3); the standard deviation of the values
+    around that, and, in its units, the variances that go with similar environments, with a like composition, and with noise."""
 
     mean: float
     scale: float
     similar: float
     alike: float
     noise: float
+    slope: float = 0.0
+
+    def expected(self, filled: Floats) -> Floats:
+        """Return what is expected of units of these densities without free volume (n,)."""
+        return self.mean + self.slope * filled
 
     def kernel(self, similarity: NDArray[np.float32], alike: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the covariance, noise left out, of units so similar and so much alike; any shape."""
@@ -65,21 +70,23 @@ class Process:
         return self.judge(self.compared(asked))
 
     def compared(self, asked: Environments) -> Compared:
-        """Return how similar, and how much alike, the units asked for (q) and the training units (n) are; each (q, n)."""
-        return asked.similarity(self.units), asked.alike(self.units)
+        """Return how similar, and how much alike, the units asked for (q) and the training units (n) are, each (q, n), and the densities
+        without free volume of those asked for, (q,)."""
+        return asked.similarity(self.units), asked.alike(self.units), asked.filled
 
     def judge(self, compared: Compared) -> tuple[Floats, Floats, Floats]:
         """Return what `answer` does, from what `compared` returns; processes of the same units share that."""
-        similarity, alike = compared
+        similarity, alike, filled = compared
         kernel = self.prior.kernel(similarity, alike)
-        return self._mean(kernel), self.spread(kernel), similarity.max(axis=1).astype(np.float64)
+        return self._mean(kernel, filled), self.spread(kernel), similarity.max(axis=1).astype(np.float64)
 
     def mean(self, asked: Environments) -> Floats:
         """Return the posterior mean alone, (q,)."""
-        return self._mean(self.prior.kernel(*self.compared(asked)))
+        similarity, alike, filled = self.compared(asked)
+        return self._mean(self.prior.kernel(similarity, alike), filled)
 
-    def _mean(self, kernel: NDArray[np.float32]) -> Floats:
-        return self.prior.mean + self.prior.scale * np.asarray(kernel @ self.weights, np.float64)
+    def _mean(self, kernel: NDArray[np.float32], filled: Floats) -> Floats:
+        return self.prior.expected(filled) + self.prior.scale * np.asarray(kernel @ self.weights, np.float64)
 
     def spread(self, kernel: NDArray[np.float32]) -> Floats:
         """Return the predictive standard deviation, noise included; kernel: covariances (q, n) with the training units."""
@@ -131,7 +138,8 @@ class TanimotoGP:
                         shape=(len(tensors[f"{part}.indptr"]) - 1, BITS),
                     )
                     for part in ("bits", "shares")
-                }
+                },
+                filled=tensors["filled"].astype(np.float64),
             )
             shared: dict[bytes, Environments] = {}  # properties fitted together have the same units
             processes = {}
@@ -176,7 +184,7 @@ class TanimotoGP:
 
 def save(folder: Path, units: Environments, fitted: Mapping[str, tuple[Prior, NDArray[np.int32], NDArray[np.float32]]]) -> None:
     """Write model.safetensors and config.json; units: all training units; fitted: property -> prior, rows of `units`, weights."""
-    tensors: dict[str, NDArray[Any]] = {}
+    tensors: dict[str, NDArray[Any]] = {"filled": units.filled.astype(np.float32)}
     # Shares in full: with large weights, a kernel that differs in the fourth digit is another kernel.
     for part, matrix, kind in (("bits", units.bits, np.uint8), ("shares", units.shares, np.float32)):
         tensors |= {

@@ -24,11 +24,13 @@ from surrogates.calibration import Calibration
 from surrogates.evaluation import WORTH_OFFERING, Errors
 from surrogates.graph import Graph, graph
 from surrogates.graph_convolution import PolyScreenNetwork
-from surrogates.graph_training import NOBODY, Floats, Rows, Say, Schedule, fit
+from surrogates.graph_training import NOBODY, OUTLIER, Floats, Rows, Say, Schedule, fit
 from surrogates.neighbours import Neighbours
 from surrogates.observations import CALIBRATION, TEST, TRAIN, Observations, Unit, columns, read_observations
-from surrogates.polyscreen import Breadth, forwards
+from surrogates.polyscreen import Breadth, Scale
 from surrogates.train_polync import Task, tasks, teach, unmeasured
+from surrogates.train_tanimoto import MEASURED, PACKED
+from surrogates.volume import filled
 
 SCHEDULE: Final = Schedule(epochs=24, rate=3e-3, batch=64, muon=4e-3, taught=2.0)
 _ENOUGH: Final = 25  # calibration units that tell how much better the ensemble is than a member
@@ -38,12 +40,14 @@ _ENOUGH: Final = 25  # calibration units that tell how much better the ensemble 
 class Tables:
     """Every repeat unit that a network sees, measured ones (n) before unmeasured ones, and the measured values.
 
-    graphs: of the canonical unit, and of the unit as it was found; part: of the split; fold: 0 to 4, by key.
+    graphs: of the canonical unit, and of the unit as it was found; filled: density without free volume, g/cm3; part: of the split;
+    fold: 0 to 4, by key.
     """
 
     names: list[str]
     mols: list[Chem.Mol]
     graphs: list[tuple[Graph, Graph]]
+    filled: Floats
     part: NDArray[np.int64]
     fold: NDArray[np.int64]
     measured: int
@@ -52,10 +56,16 @@ class Tables:
     asked: dict[str, Task]
 
     @property
-    def scales(self) -> dict[str, tuple[float, float]]:
-        """Property -> mean and standard deviation of the values that are learned from, rounded so that they read well in a config."""
-        pairs = {columns()[column]: (task.values.mean(), task.values.std()) for column, task in self.asked.items()}
-        return {name: (float(f"{mean:.4g}"), float(f"{scale:.4g}")) for name, (mean, scale) in pairs.items()}
+    def scales(self) -> dict[str, Scale]:
+        """Property -> mean, standard deviation and slope of the values that are learned from, rounded so that they read well in a config."""
+        found = {}
+        for column, task in self.asked.items():
+            known = [(self.place[text], value) for text, value in zip(task.units, task.values, strict=True) if text in self.place]
+            rows, values = (np.array(part) for part in zip(*known, strict=True))
+            slope = round(float(np.polyfit(self.filled[rows], values, 1)[0]), 4) if column in PACKED else 0.0
+            left = values - slope * self.filled[rows]
+            found[columns()[column]] = (float(f"{left.mean():.4g}"), float(f"{left.std():.4g}"), slope)
+        return found
 
     @cached_property
     def place(self) -> dict[str, int]:
@@ -84,6 +94,7 @@ def read_tables(data: Path, folds: int, measured_alone: bool = False) -> Tables:
         names=names,
         mols=kept,
         graphs=graphs,
+        filled=np.array([filled(mol) for mol in kept]),
         part=np.array([units[text].part if text in units else TRAIN for text in names]),
         fold=np.array([key(text) // 100 % folds for text in names]),
         measured=sum(text in wanted for text in names),
@@ -102,7 +113,8 @@ def train_breadth(tables: Tables, fold: int, width: int, dense: int, path: Path,
     targets = taught(tables, rows, more, say)
     torch.manual_seed(fold)
     network = PolyScreenNetwork(width=width, dense=dense, dropout=0.1, outputs=len(tables.asked))
-    network = fit(network, tables.graphs, targets, rows, NOBODY, SCHEDULE, fold, say, more)
+    outlier = np.array([OUTLIER if column in MEASURED else np.inf for column in tables.asked])
+    network = fit(network, tables.graphs, targets, rows, NOBODY, SCHEDULE, fold, say, more, outlier)
     part = path.with_suffix(".part")
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part)
     part.replace(path)
@@ -119,9 +131,10 @@ def taught(tables: Tables, rows: Rows, more: Rows, say: Say) -> Floats:
     both = np.concatenate([rows, more])
     guesses = teach(asked, {tables.names[row]: tables.mols[row] for row in both}, say)
     targets = np.zeros((len(tables.names), len(asked)))
-    for (column, task), (mean, scale), output in zip(asked.items(), tables.scales.values(), targets.T, strict=True):
-        output[both] = (guesses[column] - mean) / scale
-        output[[place[text] for text in task.units]] = (task.values - mean) / scale
+    for (column, task), (mean, scale, slope), output in zip(asked.items(), tables.scales.values(), targets.T, strict=True):
+        output[both] = guesses[column]
+        output[[place[text] for text in task.units]] = task.values
+        output[both] = (output[both] - mean - slope * tables.filled[both]) / scale
     return targets
 
 
@@ -135,12 +148,13 @@ def calibrate_breadth(
     calibration part, where it is large enough, tells how much smaller the ensemble's are.
     """
     judged = np.flatnonzero((tables.part != TEST) & (np.arange(len(tables.names)) < tables.measured))
-    # Members and ensemble in one pass: (members, n, properties).
-    outputs = np.zeros((len(breadth.networks), len(tables.names), len(breadth.scales)))
-    outputs[:, judged] = forwards(breadth.networks, [tables.graphs[row][0] for row in judged], len(breadth.scales))
+    # Members and ensemble in one pass.
+    said = breadth.values([tables.graphs[row][0] for row in judged], tables.filled[judged])
     x = dict(zip(tables.units, features([unit.mol for unit in tables.units.values()]), strict=True))
     place, calibrations, offered = tables.place, {}, []
-    for output, (name, (mean, scale)) in enumerate(breadth.scales.items()):
+    for name in breadth.scales:
+        values = np.zeros((len(breadth.networks), len(tables.names)))
+        values[:, judged] = said[name]
         rows = tables.observed[name]
         true = {place[text]: value for text, value in zip(rows.units, rows.values.tolist(), strict=True) if text in place}
         doubted = {place[text] for text, doubt in zip(rows.units, rows.conflict, strict=True) if doubt and text in place}
@@ -148,12 +162,12 @@ def calibrate_breadth(
         left_out, near = np.zeros(len(own)), np.zeros(len(own))
         for member in range(len(breadth.networks)):
             left = tables.fold[own] == member
-            left_out[left] = mean + scale * outputs[member, own[left], output]
+            left_out[left] = values[member, own[left]]
             rest = Neighbours(known, {name: own[~left].astype(np.int32)})
             near[left] = rest.nearest(known[own[left]], name)
         calibration = Calibration.fit(left_out, np.array([true[row] for row in own]), near)
         apart = np.array([row for row in true if tables.part[row] == CALIBRATION])
-        predicted = mean + scale * outputs[:, apart, output].mean(axis=0)
+        predicted = values[:, apart].mean(axis=0)
         wanted = np.array([true[row] for row in apart])
         if len(apart) >= _ENOUGH:
             calibration = calibration.scaled(calibration.relative(predicted, wanted, neighbours.nearest(known[apart], name)))

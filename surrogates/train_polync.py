@@ -236,7 +236,7 @@ def teach(asked: dict[str, Task], everyone: dict[str, Chem.Mol], say: Callable[[
         rows = [np.array([row[name] for name in asked[column].units]) for column in names]
         everybody = np.unique(np.concatenate(rows))
         known = [(np.searchsorted(everybody, own), asked[column].values) for own, column in zip(rows, names, strict=True)]
-        for column, (process, _) in zip(names, fit_together(seen[everybody], known), strict=True):
+        for column, (process, _) in zip(names, fit_together(seen[everybody], known, names), strict=True):
             guesses[column] = np.concatenate([process.mean(block) for block in blocks])
             say(f"teacher: {column} {len(asked[column].units)}")
     return guesses

@@ -160,7 +160,7 @@ def read_unmeasured(data: Path, table: Table) -> Table:
 
 def taught(table: Table, rows: Rows, unmeasured: Table) -> Table:
     """Return `table` and, behind its rows, `unmeasured` with what a Gaussian process fitted on `rows` says of them."""
-    teacher, _ = process(table.environments[rows], table.tg[rows])
+    teacher, _ = process(table.environments[rows], table.tg[rows], "tg_c")
     asked = unmeasured.environments
     said = np.concatenate([teacher.mean(asked[start : start + BATCH]) for start in range(0, len(asked), BATCH)])
     return Table(
@@ -279,6 +279,20 @@ def measure(
     return found | more, offer(["Tg", *offered])
 
 
+def left_out(
+    table: Table, rows: Rows, known: NDArray[np.uint64], ensemble: Sequence[PolyScreenNetwork], mean: float, scale: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return what the member that never saw it says of each training row (n), degC, the measured value, and the similarity to the nearest
+    row that the member saw; known: fingerprints of the rows (n, 16)."""
+    fold = table.fold[rows]
+    predicted, near = np.zeros(len(rows)), np.zeros(len(rows))
+    for member, network in enumerate(ensemble):
+        left = fold == member
+        predicted[left] = mean + scale * forward(network, table.canonical_graphs(rows[left]))
+        near[left] = Neighbours.of({"Tg": known[~left]}).nearest(known[left], "Tg")
+    return predicted, table.tg[rows], near
+
+
 def calibrate(
     table: Table,
     rows: Rows,
@@ -294,14 +308,7 @@ def calibrate(
     Every training unit was left out by one member, which gives the errors their shape over range and similarity; the
     ensemble is better than one member by a factor that only units unknown to all of them can tell.
     """
-    fold = table.fold[rows]
-    predicted, near = np.zeros(len(rows)), np.zeros(len(rows))
-    for member, network in enumerate(ensemble):
-        left = fold == member
-        predicted[left] = mean + scale * forward(network, table.canonical_graphs(rows[left]))
-        rest = Neighbours(known, {kind: np.flatnonzero(~left).astype(np.int32)})
-        near[left] = rest.nearest(known[left], kind)
-    shape = Calibration.fit(predicted, table.tg[rows], near)
+    shape = Calibration.fit(*left_out(table, rows, known, ensemble, mean, scale))
     apart = np.flatnonzero(table.calibration & (table.polyimide == (kind == POLYIMIDES)))
     graphs = table.canonical_graphs(apart)
     values = mean + scale * np.mean([forward(network, graphs) for network in ensemble], axis=0)

@@ -42,7 +42,7 @@ def main() -> None:
     mean, scale = standard(table, rows)
     train, left = rows[table.fold[rows] != FOLD], rows[table.fold[rows] == FOLD]
     imide = table.polyimide[left]
-    teacher, _ = process(table.environments[train], table.tg[train])
+    teacher, _ = process(table.environments[train], table.tg[train], "tg_c")
     asked = table.environments[left]
     told = np.concatenate([teacher.mean(asked[start : start + BATCH]) for start in range(0, len(asked), BATCH)])
     print(f"{len(left)} left out, {imide.sum()} polyimides, {passes} passes; the teacher: {_errors(told, table.tg[left], imide)}")

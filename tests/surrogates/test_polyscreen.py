@@ -11,7 +11,6 @@ from safetensors.numpy import load_file, save_file
 import surrogates
 from inverse_design.errors import ModelError
 from inverse_design.polymer import RepeatUnit, parse
-from surrogates.calibration import Z80
 from surrogates.polyscreen import PolyScreen, is_polyimide
 
 FOLDER = Path(surrogates.__file__).parent / "weights" / "polyscreen"
@@ -80,6 +79,7 @@ def test_other_properties_are_answered_beside_tg() -> None:
 
 
 DENSITIES = {
+    "*CC(*)c1ccccc1": 1.05,
     "*NCCCCCCNC(=O)CCCCC(*)=O": 1.14,
     "*CC(*)(C)C(=O)OC": 1.18,
     "*Oc1ccc(C(C)(C)c2ccc(OC(*)=O)cc2)cc1": 1.20,
@@ -94,9 +94,6 @@ DENSITIES = {
 def test_densities_of_known_polymers() -> None:
     said = [row["density"].mean for row in model().predict(list(DENSITIES), ["density"])]
     assert said == pytest.approx(list(DENSITIES.values()), abs=0.08)
-    # Polystyrene (1.05) is the one that it makes too dense: off by no more than its 80 % interval says.
-    (styrene,) = model().predict(["*CC(*)c1ccccc1"], ["density"])
-    assert abs(styrene["density"].mean - 1.05) < Z80 * styrene["density"].std < 0.11
 
 
 def test_no_property_shares_a_batch_of_answers_with_another() -> None:

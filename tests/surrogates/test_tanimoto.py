@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 import surrogates
 from inverse_design.errors import ModelError
@@ -15,9 +16,10 @@ from inverse_design.split import WELL_KNOWN
 from surrogates.calibration import Calibration
 from surrogates.environments import Environments
 from surrogates.tanimoto import NEIGHBOURS, Prior, Process, TanimotoGP, save
-from surrogates.train_tanimoto import correlations, fit, fit_together
+from surrogates.train_tanimoto import FREEDOM, correlations, fit, fit_together, inverse
 
 FOLDER = Path(surrogates.__file__).parent / "weights" / "tanimoto"
+MEASURED, COMPUTED = "tg_c", "egc_ev"
 TEXTS = list(WELL_KNOWN)
 VALUES = np.array([float(tg) for _, tg in WELL_KNOWN.values()])
 
@@ -33,16 +35,28 @@ def dense(prior: Prior, first: Environments, second: Environments) -> np.ndarray
 
 def test_posterior_is_the_textbook_one() -> None:
     units, asked = environments(TEXTS[:20]), environments(TEXTS[20:24])
-    process, _ = fit(units, VALUES[:20])
+    process, _ = fit(units, VALUES[:20], COMPUTED)
     prior = process.prior
     inverse = np.linalg.inv(dense(prior, units, units) + prior.noise * np.eye(20))  # Rasmussen and Williams, eq. 2.25
     mean = prior.mean + dense(prior, asked, units) @ inverse @ (VALUES[:20] - prior.mean)
     assert process.answer(asked)[0] == pytest.approx(mean, abs=0.05)
 
 
+def test_values_that_go_with_the_density_without_free_volume_go_on_with_it() -> None:
+    units = environments(TEXTS)
+    values = 0.1 + 0.6 * units.filled
+    known = np.flatnonzero(units.filled < np.quantile(units.filled, 0.8))
+    [(line, (without, _, _))] = fit_together(units[known], [(np.arange(len(known)), values[known])], ["density_gcm3"])
+    plain, _ = fit(units[known], values[known], MEASURED)
+    assert line.prior.slope == pytest.approx(0.6, abs=1e-3)
+    assert line.mean(units) == pytest.approx(values, abs=1e-3)  # denser ones than any it knows, too
+    assert without == pytest.approx(values[known], abs=1e-3)
+    assert np.abs(plain.mean(units) - values).max() > 0.1
+
+
 def test_leaving_one_out_agrees_with_fitting_without_it() -> None:
     units = environments(TEXTS[:15])
-    process, (without, _, near) = fit(units, VALUES[:15])
+    process, (without, _, near) = fit(units, VALUES[:15], COMPUTED)
     prior = process.prior
     rest = np.arange(15) != 4
     matrix = dense(prior, units[rest], units[rest]) + prior.noise * np.eye(14)
@@ -70,7 +84,7 @@ def joint(priors: list[Prior], known: list[tuple[np.ndarray, np.ndarray]], units
 
 def test_properties_fitted_together_are_the_textbook_posterior_of_all_their_values() -> None:
     units, known = two_properties()
-    processes = [process for process, _ in fit_together(units, known)]
+    processes = [process for process, _ in fit_together(units, known, [COMPUTED, COMPUTED])]
     priors = [process.prior for process in processes]
     assert (priors[0].similar, priors[0].alike) == (priors[1].similar, priors[1].alike)
     whole, rows, values = joint(priors, known, units)
@@ -86,7 +100,7 @@ def test_properties_fitted_together_are_the_textbook_posterior_of_all_their_valu
 
 def test_leaving_a_unit_out_leaves_out_all_its_values() -> None:
     units, known = two_properties()
-    fitted = fit_together(units, known)
+    fitted = fit_together(units, known, [COMPUTED, COMPUTED])
     priors = [process.prior for process, _ in fitted]
     whole, rows, values = joint(priors, known, units)
     rest = rows % len(units) != 6
@@ -105,6 +119,43 @@ def test_correlations_of_few_units_are_doubted_and_stay_possible() -> None:
     assert np.linalg.eigvalsh(found).min() > 0
 
 
+def test_errors_with_heavy_tails_give_the_likeliest_location() -> None:
+    """Values of one constant, some of them nonsense: what a wide prior leaves is the location of greatest Student-t likelihood."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(2.0, 1.0, 60), rng.normal(30.0, 5.0, 8)])
+    wide, alone = np.full((68, 68), 1e4), [np.array([row]) for row in range(68)]
+    found = inverse(wide, np.eye(1), np.zeros(68, dtype=int), alone, values, rounds=30)
+    likeliest = optimize.minimize_scalar(lambda at: -stats.t.logpdf(values, FREEDOM, at).sum(), (0, 5)).x
+    assert wide[0] @ found @ values == pytest.approx(likeliest, abs=0.02)
+    plain = inverse(wide, np.eye(1), np.zeros(68, dtype=int), alone, values, rounds=1)
+    assert wide[0] @ plain @ values == pytest.approx(values.mean(), abs=1e-3)
+
+
+def test_a_unit_with_one_wild_value_is_doubted_in_all_of_them() -> None:
+    rng = np.random.default_rng(1)
+    both = rng.normal(size=(40, 2))
+    both[7, 0] += 25
+    blocks = [np.array([row, row + 40]) for row in range(40)]
+    owner, values = np.repeat([0, 1], 40), both.T.ravel()
+    flat = 1e3 * (owner[:, None] == owner[None, :])
+    found = inverse(flat, np.array([[1.0, 0.5], [0.5, 1.0]]), owner, blocks, values, rounds=10)
+    errors = [np.diag(np.linalg.inv(found) - flat)[block] for block in blocks]  # what is left is the noise of each unit
+    assert np.median(errors) == pytest.approx(0.8, abs=0.2)
+    assert errors[7] == pytest.approx([errors[7][0]] * 2, rel=1e-6)
+    assert errors[7][0] > 50
+
+
+def test_a_gross_error_leaves_its_neighbours_alone() -> None:
+    chains = [(head, n) for head in ("*CC(*)C(=O)O", "*CC(*)(C)C(=O)O", "*CC(*)O") for n in range(1, 21)]
+    units = environments([head + "C" * n for head, n in chains])
+    true = np.array([-8.0 * n + 3.0 * len(head) for head, n in chains])
+    measured = true + np.random.default_rng(0).normal(0, 5, 60)
+    measured[31] += 300.0
+    near = [29, 30, 32, 33]
+    robust, plain = (fit(units, measured, column)[0].mean(units)[near] - true[near] for column in (MEASURED, COMPUTED))
+    assert np.abs(robust).max() < 10 < np.abs(plain).max()  # two standard deviations of the other errors
+
+
 def test_variance_of_a_handful_is_exact() -> None:
     units, asked = environments(TEXTS[:NEIGHBOURS]), environments(TEXTS[20:26])
     prior = Prior(mean=0.0, scale=2.0, similar=0.8, alike=0.5, noise=0.1)
@@ -117,7 +168,7 @@ def test_variance_of_a_handful_is_exact() -> None:
 
 def test_what_is_saved_answers_the_same(tmp_path: Path) -> None:
     units = environments(TEXTS)
-    process, _ = fit(units, VALUES)
+    process, _ = fit(units, VALUES, MEASURED)
     save(tmp_path, units, {"Tg": (process.prior, np.arange(len(TEXTS), dtype=np.int32), process.weights)})
     plain = Calibration.constant(1.2815515655446004)
     (tmp_path / "calibration.json").write_text(json.dumps({"properties": {"Tg": plain.to_dict()}, "offered": ["Tg"]}))

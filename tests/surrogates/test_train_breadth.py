@@ -13,6 +13,7 @@ from surrogates.calibration import Calibration
 from surrogates.neighbours import Neighbours, fingerprints
 from surrogates.observations import TRAIN
 from surrogates.train_breadth import Tables, learned_from, read_tables, taught
+from surrogates.volume import filled
 
 ACRYLATES = [f"*CC(*)C(=O)O{'C' * n}" for n in range(2, 14)]
 NEW = "*CC(*)C(=O)OCCCCCCCCC(C)C"
@@ -43,9 +44,10 @@ def test_a_network_is_shown_measured_values_and_the_word_of_those_who_know_no_mo
     rows, left, more = train[:-2], train[-2:], np.array([len(tables.names) - 1])
     targets = taught(tables, rows, more, lambda _: None)
     measured = {text: dict(zip(one.units, one.values, strict=True)) for text, one in tables.observed.items()}
-    for column, (name, (mean, scale)) in enumerate(tables.scales.items()):
+    assert [slope != 0 for _, _, slope in tables.scales.values()] == [name == "density" for name in tables.scales]
+    for column, (name, (mean, scale, slope)) in enumerate(tables.scales.items()):
         known = [row for row in rows if tables.names[row] in measured[name]]
-        expected = [(measured[name][tables.names[row]] - mean) / scale for row in known]
+        expected = [(measured[name][tables.names[row]] - slope * filled(tables.mols[row]) - mean) / scale for row in known]
         assert targets[known, column] == pytest.approx(expected)
         assert np.abs(targets[[*rows, *more], column]).max() < 4  # guessed ones stay near the values
         assert np.all(targets[more, column] != 0)

@@ -70,7 +70,7 @@ def test_the_teacher_knows_only_the_rows_it_is_given(data: Path) -> None:
     more, rows = read_unmeasured(data, table), np.array([1, 2, 3, 5, 6])
     everyone = taught(table, rows, more)
     np.testing.assert_array_equal(everyone.tg[: len(table.units)], table.tg)
-    teacher, _ = process(environments([table.units[row].mol for row in rows]), table.tg[rows])
+    teacher, _ = process(environments([table.units[row].mol for row in rows]), table.tg[rows], "tg_c")
     said = teacher.mean(environments([unit.mol for unit in more.units]))
     assert everyone.tg[len(table.units) :] == pytest.approx(said, rel=1e-5)
     assert [unit.psmiles for unit in everyone.units[len(table.units) :]] == [unit.psmiles for unit in more.units]
