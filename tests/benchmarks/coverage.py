@@ -3,7 +3,8 @@
 A third of the held-out glass transitions is 126 polymers, whose coverage is off by 3.6 % by chance. Here error bars are made, as
 in training, of what a model says of half of the polymers that it did not see, and asked of the other half; both ways round, so
 that every training polymer is judged once. The Gaussian processes leave out one polymer at a time; of polyScreen's members, each
-polymer is told by the one that did not see it.
+polymer is told by the one that did not see it. A measured value that is left out has told which of its neighbours are outliers;
+what that hides is not told here, and made up for in training by one factor from the calibration part.
 """
 
 from __future__ import annotations
