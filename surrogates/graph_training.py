@@ -49,10 +49,11 @@ def fit(
     unmeasured: Rows = NOBODY,
     outlier: Floats | float = OUTLIER,
 ) -> PolyScreenNetwork:
-    """Train on standardised targets, (n,) or (n, outputs), of the rows `train` of graphs (n) and return the averaged weights of the best validation error.
+    """Train on standardised targets, (n,) or (n, outputs), of the rows `train` of graphs (n) and return the averaged weights of the
+    best validation error.
 
-    outlier: errors from which on they count linearly, (outputs,) or of all. Each pass shows a unit in its canonical frame or as it was found, by chance, and some of `unmeasured`, drawn anew. An empty
-    `validation` takes the last.
+    Each pass shows a unit in its canonical frame or as it was found, by chance, and some of `unmeasured`, drawn anew. An empty
+    `validation` takes the last. outlier: the error from which on it counts linearly, of each output, (outputs,), or of all.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
