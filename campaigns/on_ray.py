@@ -230,7 +230,8 @@ def _start(workers: int, gpus: int | None) -> None:
             )
     except Exception as error:  # Ray raises just that when its processes start too slowly
         raise ModelError(
-            f"Ray cannot start here ({_first_line(error)}). Try without it, or set RAY_TMPDIR to a folder with room."
+            f"Ray cannot start here ({_first_line(error)}). "
+            "Try again, without it (--executor local), or with RAY_TMPDIR set to a folder with room."
         ) from error
 
 

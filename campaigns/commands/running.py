@@ -134,7 +134,7 @@ def run(
 
 @app.command()
 def design(
-    property_: Annotated[str, typer.Option("--property", help="Property wanted.")],
+    property_: Annotated[list[str], typer.Option("--property", help="Property wanted; several go into a file, see init.")],
     low: Annotated[float | None, typer.Option("--min", help="Least value.")] = None,
     high: Annotated[float | None, typer.Option("--max", help="Greatest value.")] = None,
     unit: Annotated[str | None, typer.Option("--unit", help="Unit of the values; default: the property's own.")] = None,
@@ -153,7 +153,11 @@ def design(
     from campaigns.yaml_source import parse_spec
     from inverse_design.errors import StateError
 
-    text = one_liner(property_, low, high, unit, class_ or (), number)
+    if len(property_) > 1:  # whose bounds are whose, options can't tell, and the last one would do as if it were alone
+        raise SpecError(
+            f"--property: design takes one, not {' and '.join(property_)}; 'inverse-design init' writes a file for several"
+        )
+    text = one_liner(property_[0], low, high, unit, class_ or (), number)
     wanted = parse_spec(text, "design", set_ or ())
     folder = output or Path("runs") / wanted.name
     path = folder.with_name(f"{folder.name}.yaml")

@@ -136,6 +136,8 @@ def test_design_writes_the_spec_it_stands_for_and_runs_it(tmp_path: Path) -> Non
     assert (done.returncode, "did you mean 'Tg'" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
     done = cli("design", "--property", "Tg", folder=tmp_path)
     assert (done.returncode, "give min" in done.stderr) == (2, True)
+    done = cli("design", "--property", "Tg", "--min", "3", "--property", "density", "--max", "1.2", folder=tmp_path)
+    assert (done.returncode, "takes one, not Tg and density" in done.stderr) == (2, True)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,10 @@ def test_a_temporary_folder_that_is_none_is_told_with_the_way_out(tmp_path: Path
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "file" / "ray"))
     began = time.monotonic()
-    with pytest.raises(ModelError, match=r"Ray cannot start here \(.*Try without it, or set RAY_TMPDIR to a folder with room"):
+    with pytest.raises(
+        ModelError,
+        match=r"Ray cannot start here \(.*Try again, without it \(--executor local\), or with RAY_TMPDIR set to a folder with room",
+    ):
         RayExecutor(1, "local")
     assert time.monotonic() - began < 60
 
