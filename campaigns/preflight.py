@@ -52,13 +52,14 @@ def _row(check: str, level: str, found: str, advice: str = "") -> Row:
 
 
 def _in_range(target: Target, known: Measured) -> Row:
-    check = f"{wanted(target)}: measured polymers"
+    method = PROPERTIES[target.property].method
+    check = f"{wanted(target)}: {f'polymers computed by {method}' if method else 'measured polymers'}"
     if target.property not in known.counts:
-        return _row(check, AMBER, "fewer than 20 polymers have a measured value", "treat predictions as guesses")
+        return _row(check, AMBER, "fewer than 20 polymers have a value", "treat predictions as guesses")
     values, share, unit = known.quantiles[target.property], known.share(_window(target)), PROPERTIES[target.property].unit
     found = f"{share:.2%} of {known.counts[target.property]:,} lie within ({values[0]:.4g} to {values[-1]:.4g} {unit}, median {values[50]:.4g})"
     if target.low > values[-1] or target.high < values[0]:
-        return _row(check, RED, found, "nothing measured is like it: models extrapolate; ask for less")
+        return _row(check, RED, found, "nothing known is like it: models extrapolate; ask for less")
     if share < 0.01:
         return _row(check, AMBER, found, "at the edge of what the models were trained on")
     return _row(check, GREEN, found)

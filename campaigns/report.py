@@ -106,7 +106,7 @@ class _Scale:
         low, high = min(values, default=item.low), max(values, default=item.high)
         margin = 0.06 * (high - low) or item.scale
         return cls(
-            label=item.name.replace("_", " "),
+            label=item.heading.replace("_", " "),
             title=item.label,
             unit=in_print(item.unit),
             wanted=in_print(target["wanted"], item.unit),

@@ -185,10 +185,7 @@ class Results:
 
     def print_table(self, top: int = 30) -> None:
         """Print the best candidates: those that pass, or the closest ones where none does."""
-        console = Console()
-        # Piped output is never folded: half a SMILES is another molecule.
-        console = console if console.is_terminal else Console(width=2000)
-        console.print(self.table(top), markup=False)
+        unfolded().print(self.table(top), markup=False)
         targets = self.state.spec.targets
         domain = any(not one.predictions[target.property].in_domain for one in self._best(top) for target in targets)
         print("\nvalue ± half-width of its 80 % interval" + (";  ? outside what the models were trained on" if domain else ""))
@@ -208,7 +205,8 @@ class Results:
         table.add_column("#", justify="right")
         table.add_column("repeat unit (PSMILES)", overflow="fold")
         for target in targets:
-            table.add_column(f"{target.property} / {PROPERTIES[target.property].unit}", justify="right")
+            item = PROPERTIES[target.property]
+            table.add_column(f"{item.heading} / {item.unit}", justify="right")
         for name in ("P(pass)", "nearest known", "SA", "class", "round", "prompt"):
             table.add_column(name, justify="left" if name in ("class", "prompt") else "right", overflow="fold")
         for rank, candidate in enumerate(self._best(top), 1):
@@ -225,6 +223,12 @@ class Results:
                 candidate.prompt,
             )
         return table
+
+
+def unfolded() -> Console:
+    """Return where tables are printed. Piped, they are never folded: half a SMILES is another molecule."""
+    console = Console()
+    return console if console.is_terminal else Console(width=2000)
 
 
 def column(item: Property) -> str:

@@ -46,6 +46,16 @@ class Property:
         return tuple(self.terms) or (self.name,)
 
     @property
+    def method(self) -> str:
+        """How the values were computed, DFT or MD; empty for measured ones, and for what is derived from those."""
+        return {"dft": "DFT", "md": "MD"}.get(self.kind, "")
+
+    @property
+    def heading(self) -> str:
+        """The name over a column, with the method: a computed value is not what an instrument shows."""
+        return f"{self.name} ({self.method})" if self.method else self.name
+
+    @property
     def digits(self) -> int:
         """Decimals that a person is shown: none where what a chemist would call a difference is several whole units."""
         return 0 if self.scale >= 5 else self.decimals

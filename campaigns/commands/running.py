@@ -1,4 +1,4 @@
-"""Start a campaign and go on with it: init, schema, validate, run, design, resume, amend."""
+"""Start a campaign and go on with it: properties, init, schema, validate, run, design, resume, amend."""
 
 from __future__ import annotations
 
@@ -42,6 +42,35 @@ Address = Annotated[
 Track = Annotated[
     list[str] | None, typer.Option("--track", metavar="WHERE", help="Tell of each round: tensorboard or mlflow, repeatable.")
 ]
+
+
+@app.command()
+def properties(json_: AsJson = False) -> None:
+    """List what can be asked for: units, measured or computed, and where known polymers lie."""
+    from rich.table import Table
+
+    from campaigns.results import unfolded
+    from inverse_design.properties import PROPERTIES
+    from inverse_design.reference.measured import Measured
+
+    known = Measured.load()
+    found = {name: [float(values[level]) for level in (5, 50, 95)] for name, values in known.quantiles.items()}
+    if json_:
+        rows = [
+            {"property": item.name, "what": item.label, "units": item.accepted}
+            | ({"polymers": known.counts[item.name], "quantiles": found[item.name]} if item.name in found else {})
+            for item in PROPERTIES.values()
+        ]
+        print(json.dumps(rows))
+        return
+    table = Table("property", "what it is", "units, its own first", box=None, pad_edge=False, header_style="bold")
+    for heading in ("known polymers", "5 %", "median", "95 %"):
+        table.add_column(heading, justify="right")
+    for item in PROPERTIES.values():
+        numbers = [f"{known.counts[item.name]:,}", *(f"{value:.3g}" for value in found[item.name])] if item.name in found else []
+        table.add_row(item.name, item.label, ", ".join(item.accepted), *numbers)
+    unfolded().print(table, markup=False)
+    print("\nDFT, MD: computed, as are the values that models learned from; an instrument shows others")
 
 
 @app.command()

@@ -122,6 +122,19 @@ def test_init_writes_a_spec_that_is_valid(tmp_path: Path) -> None:
     assert cli("init", "mine.yaml", folder=tmp_path).returncode == 4
 
 
+def test_properties_lists_what_a_spec_may_ask_for_and_what_is_computed(tmp_path: Path) -> None:
+    done = cli("properties", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line}
+    schema = json.loads(cli("schema", folder=tmp_path).stdout)["$defs"]["Target"]["properties"]["property"]["enum"]
+    assert set(schema) == set(rows) - {"property", "DFT,"}
+    assert ["(DFT)" in rows["refractive_index"], "(MD)" in rows["free_volume"], "DFT" in rows["Tg"]] == [True, True, False]
+    told = {row["property"]: row for row in json.loads(cli("properties", "--json", folder=tmp_path).stdout)}
+    low, middle, high = told["refractive_index"]["quantiles"]
+    assert 1.4 < low < middle < high < 2.6, "computed refractive indices of organic polymers"
+    assert told["Tg"]["units"][0] == "degC"
+
+
 def test_design_writes_the_spec_it_stands_for_and_runs_it(tmp_path: Path) -> None:
     tiny = ("--set", "budget.rounds=1", "--set", "acquisition.samples_per_round=16", "--executor", "local", "--workers", "1")
     wish = ("design", "--property", "Tg", "--min", "623", "--unit", "K", "--class", "polyimide", "-n", "2")
