@@ -1,4 +1,6 @@
-"""Which correlation of errors combines the bundled surrogates best, on the calibration part: `python tests/benchmarks/combination.py DATA`."""
+"""Which correlation of errors combines the bundled surrogates best, and how they do together, on the calibration part:
+`python tests/benchmarks/combination.py DATA`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from campaigns.models import SURROGATES, load_surrogate
 from inverse_design import target
+from surrogates.consensus import evaluate_consensus
 from surrogates.evaluation import HeldOut
 from surrogates.observations import CALIBRATION
 
@@ -17,15 +20,16 @@ CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.85)
 
 def main() -> None:
     held = HeldOut(Path(sys.argv[1]))
-    told = []
-    for folder in SURROGATES.values():
+    told = {}
+    for short, folder in SURROGATES.items():
         model = load_surrogate(folder)
-        told.append({name: own for name, own in held.ask(model, CALIBRATION).items() if name in model.properties})
-    shared = [name for name in held.observations if sum(name in answers for answers in told) > 1]
-    errors = {}
+        answers = held.ask(model, CALIBRATION)
+        told[short.removeprefix("bundled:")] = {name: own for name, own in answers.items() if name in model.properties}
+    shared = [name for name in held.observations if sum(name in answers for answers in told.values()) > 1]
+    chosen, errors = target.CORRELATED, {}
     for correlation in CORRELATIONS:
         target.CORRELATED = correlation
-        judged = held.judge(told, CALIBRATION)
+        judged = held.judge(list(told.values()), CALIBRATION)
         errors[correlation] = np.array([judged[name].errors.mae for name in shared])
     least = np.min(list(errors.values()), axis=0)
     print(
@@ -33,6 +37,9 @@ def main() -> None:
     )
     for correlation, found in errors.items():
         print(f"correlation {correlation}: {np.mean(found / least):.4f}; {found[shared.index('Tg')]:.2f}")
+    print(f"\nwith {chosen}:")
+    target.CORRELATED = chosen
+    evaluate_consensus(held, told, print, CALIBRATION)
 
 
 if __name__ == "__main__":
