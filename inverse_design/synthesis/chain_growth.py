@@ -143,7 +143,7 @@ def _monomers(kekule: Chem.Mol, path: tuple[int, ...], tiles: list[tuple[int, in
 def _polymerises(mol: Chem.Mol, a: int, b: int) -> int | None:
     """Return whether a C=C is open enough: an end without branches (1 for `a`, -1 for `b`, 0 for both), a strained ring, or
     electron-poor on both sides (0); None where it is not."""
-    Chem.FastFindRings(mol)
+    Chem.GetSymmSSSR(mol)  # the smallest rings: which ones a faster search finds depends on the order of the atoms
     rings = mol.GetRingInfo()
     if any(rings.AreAtomsInSameRingOfSize(a, b, size) for size in (3, 4, 5)):
         return 0

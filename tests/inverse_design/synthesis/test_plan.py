@@ -55,6 +55,20 @@ def test_monomers_do_not_depend_on_the_frame(texts: list[str]) -> None:
     assert monomers(texts[0])
 
 
+@pytest.mark.parametrize(
+    ("text", "monomer"),
+    [
+        ("*C1C2CCC(C2)C1*", "C1=CC2CCC1C2"),
+        ("*C1C2CC(C3CCCCC3)C(C2)C1*", "C1=CC2CC1CC2C1CCCCC1"),
+        ("*C1C2CC(C#N)C(C2)C1*", "N#CC1CC2CC1C=C2"),
+        ("*C1C2CC(C1*)C(C(C)(C)C)C2", "CC(C)(C)C1CC2CC1C=C2"),
+    ],
+)
+def test_norbornenes_add_whichever_of_their_rings_is_written_first(text: str, monomer: str) -> None:
+    assert monomers(text) == {Chem.CanonSmiles(monomer)}
+    assert "norbornene" in getattr(made(text), "route", "")
+
+
 # Atoms of the monomers minus atoms of the repeat unit: what the reaction gives off, by its stoichiometry.
 @pytest.mark.parametrize(
     ("text", "given_off"),
