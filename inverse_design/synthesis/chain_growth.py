@@ -228,7 +228,10 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     edit = Chem.RWMol(mol)
     Chem.Kekulize(edit, clearAromaticFlags=True)
     if len(path) == 2:
-        return _aldehyde(edit, path, (head, tail)) if sorted(atom.GetAtomicNum() for atom in atoms) == [6, 8] else None
+        elements = sorted(atom.GetAtomicNum() for atom in atoms)
+        if elements == [6, 14] and any(atom.GetTotalNumHs() == 2 for atom in atoms if atom.GetAtomicNum() == 6):
+            return _disilacyclobutane(edit, path, (head, tail))
+        return _aldehyde(edit, path, (head, tail)) if elements == [6, 8] else None
     edit.AddBond(path[0], path[-1], Chem.BondType.SINGLE)
     ring = _without(edit, (head, tail))
     closed = finished(ring)
@@ -259,6 +262,25 @@ def _aldehyde(edit: Chem.RWMol, path: tuple[int, ...], ends: tuple[int, int]) ->
     return None if text is None else ("anionic or cationic polymerisation of the aldehyde", Counter([text]))
 
 
+def _disilacyclobutane(edit: Chem.RWMol, path: tuple[int, ...], ends: tuple[int, int]) -> Made | None:
+    """Two units of Si and CH2 in a ring."""
+    for index in path:
+        edit.GetAtomWithIdx(index).SetBoolProp("ring", True)
+    unit = _without(edit, ends)
+    first, last = (atom.GetIdx() for atom in unit.GetAtoms() if atom.HasProp("ring"))
+    text = _paired(unit, first, last)
+    return None if text is None else ("ring-opening polymerisation of the 1,3-disilacyclobutane (platinum)", Counter([text]))
+
+
+def _paired(unit: Chem.RWMol, first: int, last: int) -> str | None:
+    """Two copies of a unit, joined end to end into a ring."""
+    size = unit.GetNumAtoms()
+    unit.InsertMol(Chem.Mol(unit))
+    unit.AddBond(first, size + last, Chem.BondType.SINGLE)
+    unit.AddBond(size + first, last, Chem.BondType.SINGLE)
+    return finished(unit)
+
+
 _ALPHA: Final = (
     ("[#7:1]1[C:2][C:3]1=[O:4]>>[#7:1]1[C:2][C:3](=[O:4])OC1=O", "ring-opening polymerisation of the N-carboxyanhydride"),
     ("[O:1]1[C:2][C:3]1=[O:4]>>[O:1]1[C:2][C:3](=[O:4])[O:1][C:2][C:3]1=[O:4]", ""),
@@ -277,11 +299,7 @@ def _of_alpha_acid(closed: str) -> Made | None:
         return None
     edit = Chem.RWMol(mol)
     edit.RemoveBond(match[0], match[2])
-    size = mol.GetNumAtoms()
-    edit.InsertMol(Chem.Mol(edit))
-    edit.AddBond(match[0], size + match[2], Chem.BondType.SINGLE)
-    edit.AddBond(size + match[0], match[2], Chem.BondType.SINGLE)
-    text = finished(edit)
+    text = _paired(edit, match[0], match[2])
     return None if text is None else ("ring-opening polymerisation of the lactide", Counter([text]))
 
 

@@ -330,6 +330,24 @@ ALIPHATIC: Final = (
         one_way=True,
     ),
     Linkage(
+        kind="oxazine",
+        route="cationic ring-opening polymerisation of 5,6-dihydro-4H-1,3-oxazine",
+        retro="[1NX3:1](-[CX3;!1:2]=[O:3])-[1CH2:4]-[1CX4:7]-[1CX4:5]-[1NX3:6]>>[N:1]1=[C:2]-[O:3]-[C:5]-[C:7]-[C:4]-1.[N:6]",
+        one_way=True,
+    ),
+    Linkage(  # Goodwin and Novak, Macromolecules 27:5520 (1994)
+        kind="carbodiimide",
+        route="coordination polymerisation of the carbodiimide (titanium)",
+        retro="[1NX3;$([1N]([1C])[1C]):1]-[1CX3:2](=[NX2;!1:3])-[1NX3;$([1N]([1C])[1C]):4]>>[N:1]=[C:2]=[N:3].[N:4]",
+        one_way=True,
+    ),
+    Linkage(
+        kind="isocyanate",
+        route="anionic polymerisation of the isocyanate",
+        retro="[1NX3;$([1N]([1C]=O)([1C]=O)[#6]):1]-[1CX3:2](=[O:3])-[1NX3;$([1N]([1C]=O)([1C]=O)[#6]):4]>>[N:1]=[C:2]=[O:3].[N:4]",
+        one_way=True,
+    ),
+    Linkage(
         kind="amine",
         route="polyalkylation of diamine with dihalide",
         retro="[1CX4:1]-[1NX3;!$(N[#6]=[O,S]):2]>>Br[C:1].[N:2]",

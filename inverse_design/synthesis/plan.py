@@ -64,6 +64,21 @@ _PHOSPHAZENE: Final = Linkage(
     retro="[1P;$(P=[1N]),$(P-[1N]):1]-[O,N,S;!1:2]>>Cl[P:1].[*:2]",
     reagent="ClP1(Cl)=NP(Cl)(Cl)=NP(Cl)(Cl)=N1",
 )
+# With carbon on phosphorus: Neilson and Wisian-Neilson, Chem. Rev. 88:541 (1988); Allcock et al., Macromolecules 30:50 (1997).
+_PHOSPHORANIMINE: Final = Linkage(
+    kind="phosphazene",
+    route="polycondensation of the N-silylphosphoranimine",
+    retro="[1P;$(P(-[#6;!1])-[#6;!1]):1]-[1N:2]>>FC(F)(F)CO[P:1].[N:2][Si](C)(C)C",
+)
+_LEAVING: Final = "[$([CH3][Si]([CH3])([CH3])N=P),$([Si]([CH3])([CH3])([CH3])N=P),$(O([CH2]C(F)(F)F)P=N),$([CH2](OP=N)C(F)(F)F),$(C(F)(F)(F)COP=N)]"
+_CHLOROPHOSPHORANIMINE: Final = (
+    Linkage(
+        kind="phosphazene",
+        route="living cationic polymerisation of the N-silyl chlorophosphoranimine",
+        retro="[1P;$(P-[#6;!1]);$(P-[O,N,S;!1]):1]-[1N:2]>>Cl[P:1].[N:2][Si](C)(C)C",
+    ),
+    Linkage(kind="phosphazene", route="substitution of its chlorine", retro="[1P;$(P-[#6;!1]):1]-[O,N,S;!1:2]>>Cl[P:1].[*:2]"),
+)
 _FEW: Final = 2
 _JOINERS: Final = frozenset({"O=C(Cl)Cl", "O", "O=C=O", "O=S=O", "[C-]#[O+]", "[Na][S][Na]", "C=O", "N"})
 
@@ -146,11 +161,10 @@ def _substantial(monomers: Counter[str]) -> int:
 def _routes(unit: RepeatUnit, chain: Chain) -> Iterator[Made]:
     """Routes, the one a chemist would name first first; those whose monomers cannot exist are left out."""
     if chain.mol.HasSubstructMatch(_pattern("[1P]=[1N]")):
-        if (
-            not chain.mol.HasSubstructMatch(_pattern("[1P]-[#6;!1]"))
-            and (made := _cut(chain, (_PHOSPHAZENE,), whole=True)) is not None
-        ):
-            yield made
+        organic = chain.mol.HasSubstructMatch(_pattern("[1P]-[#6;!1]"))
+        for linkages in ((_PHOSPHORANIMINE,), _CHLOROPHOSPHORANIMINE) if organic else ((_PHOSPHAZENE,),):
+            if (made := _cut(chain, linkages, whole=True)) is not None:
+                yield made
         return
     for made in (vinyl(unit), ring_opening(unit), metathesis(chain)):
         if made is not None:
@@ -198,8 +212,10 @@ def _keeps_atoms(chain: Chain, monomers: Counter[str]) -> bool:
     unit = Counter(atom.GetSymbol() for atom in chain.mol.GetAtoms() if atom.GetAtomicNum())
     made: Counter[str] = Counter()
     for text, count in monomers.items():
-        for atom in Chem.MolFromSmiles(text).GetAtoms():
-            made[atom.GetSymbol()] += count
+        mol = Chem.MolFromSmiles(text)
+        leaving = {index for match in mol.GetSubstructMatches(_pattern(_LEAVING)) for index in match}
+        for atom in mol.GetAtoms():
+            made[atom.GetSymbol()] += count * (atom.GetIdx() not in leaving)
     carbon, needed = made["C"], unit["C"] // chain.copies
     if not carbon or not needed:
         return True

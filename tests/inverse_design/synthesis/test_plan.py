@@ -69,6 +69,26 @@ def test_norbornenes_add_whichever_of_their_rings_is_written_first(text: str, mo
     assert "norbornene" in getattr(made(text), "route", "")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*N(CCCCCC)C(*)=O", {"CCCCCCN=C=O"}),  # Bur and Fetters, Chem. Rev. 76:727 (1976)
+        ("*C(=NCCCCCC)N(*)C", {"CCCCCCN=C=NC"}),  # Goodwin and Novak, Macromolecules 27:5520 (1994)
+        ("*CCN(C(C)=O)C*", {"CC1=NCCCO1"}),
+        ("*N=P(*)(C)C", {"C[Si](C)(C)N=P(C)(C)OCC(F)(F)F"}),  # Neilson and Wisian-Neilson, Chem. Rev. 88:541 (1988)
+        (
+            "*N=P(*)(c1ccccc1)OCC(F)(F)F",
+            {"C[Si](C)(C)N=P(Cl)(Cl)c1ccccc1", "OCC(F)(F)F"},
+        ),  # Allcock et al., Macromolecules 30:50 (1997)
+        ("*C[Si](*)(C)C", {"C[Si]1(C)C[Si](C)(C)C1"}),  # Kriner, J. Polym. Sci. A-1 4:444 (1966)
+    ],
+)
+def test_chains_of_nitrogen_phosphorus_and_silicon_come_from_the_monomers_of_the_literature(
+    text: str, expected: set[str]
+) -> None:
+    assert monomers(text) == set(map(Chem.CanonSmiles, expected))
+
+
 # Atoms of the monomers minus atoms of the repeat unit: what the reaction gives off, by its stoichiometry.
 @pytest.mark.parametrize(
     ("text", "given_off"),
