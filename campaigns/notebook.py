@@ -26,7 +26,13 @@ def campaign_html(campaign: Campaign) -> str:
 def results_html(results: Results) -> str:
     """Return the verdict and the best candidates, drawn, with their predictions."""
     targets = results.state.spec.targets
-    heads = ["", "repeat unit", *(f"{one.property} / {PROPERTIES[one.property].unit}" for one in targets), "P(pass)", "class"]
+    heads = [
+        "",
+        "repeat unit",
+        *(f"{PROPERTIES[one.property].heading} / {PROPERTIES[one.property].unit}" for one in targets),
+        "P(pass)",
+        "class",
+    ]
     rows = []
     for row in islice(results.rows(SHOWN), SHOWN):
         values = [_value(row, column(PROPERTIES[one.property]), PROPERTIES[one.property].digits) for one in targets]

@@ -136,7 +136,7 @@ def _conflict(one: Target, other: Target, known: Measured) -> Row:
     alone, joint = known.share(windows[0]) * known.share(windows[1]), known.joint(windows)
     check = f"{other.property} with {one.property}"
     if not count:
-        return _row(check, AMBER, "fewer than 20 polymers have both measured", "whether they go together is not known")
+        return _row(check, AMBER, "fewer than 20 polymers have both", "whether they go together is not known")
     times = joint / alone if alone else 0.0
     found = (
         f"rank correlation {rho:+.2f} over {count} polymers; both hold {times:.2g} times as often as if unrelated ({joint:.2%})"

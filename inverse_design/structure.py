@@ -140,7 +140,7 @@ def backbone(unit: RepeatUnit, copies: int = 2) -> Chem.Mol:
         chain.RemoveAtom(start + size + head)
     chain.CommitBatchEdit()
     chain.UpdatePropertyCache(strict=False)
-    Chem.FastFindRings(chain)
+    Chem.GetSymmSSSR(chain)  # patterns name sizes of rings, and a faster search finds larger ones where rings share bonds
     return chain
 
 

@@ -229,7 +229,7 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     Chem.Kekulize(edit, clearAromaticFlags=True)
     if len(path) == 2:
         elements = sorted(atom.GetAtomicNum() for atom in atoms)
-        if elements == [6, 14] and any(atom.GetTotalNumHs() == 2 for atom in atoms if atom.GetAtomicNum() == 6):
+        if elements == [6, 14]:
             return _disilacyclobutane(edit, path, (head, tail))
         return _aldehyde(edit, path, (head, tail)) if elements == [6, 8] else None
     edit.AddBond(path[0], path[-1], Chem.BondType.SINGLE)
@@ -264,6 +264,8 @@ def _aldehyde(edit: Chem.RWMol, path: tuple[int, ...], ends: tuple[int, int]) ->
 
 def _disilacyclobutane(edit: Chem.RWMol, path: tuple[int, ...], ends: tuple[int, int]) -> Made | None:
     """Two units of Si and CH2 in a ring."""
+    if all(edit.GetAtomWithIdx(index).GetTotalNumHs() != 2 for index in path):
+        return None
     for index in path:
         edit.GetAtomWithIdx(index).SetBoolProp("ring", True)
     unit = _without(edit, ends)

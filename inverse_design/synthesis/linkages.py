@@ -18,7 +18,8 @@ class Linkage:
 
     roles: what the two partners carry where the bond says nothing of who is which (dihalide and diol, ...), written on
     `*`; alone: what a residue carries that is joined to its own kind, "" where it must come in both roles; reagent: what
-    else the reaction takes up; one_way: cut each atom once, towards the end of the chain.
+    else the reaction takes up; one_way: cut each atom once, towards the end of the chain; leaving: pattern of what a monomer gives
+    off that holds carbon, its unmapped atoms.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Linkage:
     alone: str = ""
     reagent: str = ""
     one_way: bool = False
+    leaving: str = ""
 
 
 _ACYL: Final = "[1CX3;!R;$(C([#6,#1])=O),$([CH1]):1](=[O:2])"

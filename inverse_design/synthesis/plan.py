@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import combinations
@@ -65,17 +65,20 @@ _PHOSPHAZENE: Final = Linkage(
     reagent="ClP1(Cl)=NP(Cl)(Cl)=NP(Cl)(Cl)=N1",
 )
 # With carbon on phosphorus: Neilson and Wisian-Neilson, Chem. Rev. 88:541 (1988); Allcock et al., Macromolecules 30:50 (1997).
-_PHOSPHORANIMINE: Final = Linkage(
-    kind="phosphazene",
-    route="polycondensation of the N-silylphosphoranimine",
-    retro="[1P;$(P(-[#6;!1])-[#6;!1]):1]-[1N:2]>>FC(F)(F)CO[P:1].[N:2][Si](C)(C)C",
+_PHOSPHORANIMINE: Final = (
+    Linkage(
+        kind="phosphazene",
+        route="polycondensation of the N-silylphosphoranimine",
+        retro="[1P;$(P(-[#6;!1])-[#6;!1]):1]-[1N:2]>>FC(F)(F)CO[P:1].[N:2][Si](C)(C)C",
+        leaving="[CH3][Si]([CH3])([CH3])[N:1]=[P:2]O[CH2]C(F)(F)F",
+    ),
 )
-_LEAVING: Final = "[$([CH3][Si]([CH3])([CH3])N=P),$([Si]([CH3])([CH3])([CH3])N=P),$(O([CH2]C(F)(F)F)P=N),$([CH2](OP=N)C(F)(F)F),$(C(F)(F)(F)COP=N)]"
 _CHLOROPHOSPHORANIMINE: Final = (
     Linkage(
         kind="phosphazene",
         route="living cationic polymerisation of the N-silyl chlorophosphoranimine",
         retro="[1P;$(P-[#6;!1]);$(P-[O,N,S;!1]):1]-[1N:2]>>Cl[P:1].[N:2][Si](C)(C)C",
+        leaving="[CH3][Si]([CH3])([CH3])[N:1]=[P:2]",
     ),
     Linkage(kind="phosphazene", route="substitution of its chlorine", retro="[1P;$(P-[#6;!1]):1]-[O,N,S;!1:2]>>Cl[P:1].[*:2]"),
 )
@@ -162,8 +165,8 @@ def _routes(unit: RepeatUnit, chain: Chain) -> Iterator[Made]:
     """Routes, the one a chemist would name first first; those whose monomers cannot exist are left out."""
     if chain.mol.HasSubstructMatch(_pattern("[1P]=[1N]")):
         organic = chain.mol.HasSubstructMatch(_pattern("[1P]-[#6;!1]"))
-        for linkages in ((_PHOSPHORANIMINE,), _CHLOROPHOSPHORANIMINE) if organic else ((_PHOSPHAZENE,),):
-            if (made := _cut(chain, linkages, whole=True)) is not None:
+        for linkages in (_PHOSPHORANIMINE, _CHLOROPHOSPHORANIMINE) if organic else ((_PHOSPHAZENE,),):
+            if (made := _cut(chain, linkages, whole=not organic)) is not None:
                 yield made
         return
     for made in (vinyl(unit), ring_opening(unit), metathesis(chain)):
@@ -202,20 +205,23 @@ def _cut(
 ) -> Made | None:
     residues = cut_chain(chain, linkages, keep, whole=whole)
     monomers = None if residues is None else monomers_of(residues)
-    if residues is None or not monomers or not _keeps_atoms(chain, monomers):
+    if residues is None or not monomers or not _keeps_atoms(chain, monomers, residues.linkages):
         return None
     return "; ".join(dict.fromkeys(linkage.route for linkage in residues.linkages)), monomers
 
 
-def _keeps_atoms(chain: Chain, monomers: Counter[str]) -> bool:
+def _keeps_atoms(chain: Chain, monomers: Counter[str], linkages: Sequence[Linkage]) -> bool:
     """Whether monomers bring the carbon of whole repeat units, and enough of every other element that stays."""
     unit = Counter(atom.GetSymbol() for atom in chain.mol.GetAtoms() if atom.GetAtomicNum())
     made: Counter[str] = Counter()
     for text, count in monomers.items():
         mol = Chem.MolFromSmiles(text)
-        leaving = {index for match in mol.GetSubstructMatches(_pattern(_LEAVING)) for index in match}
         for atom in mol.GetAtoms():
-            made[atom.GetSymbol()] += count * (atom.GetIdx() not in leaving)
+            made[atom.GetSymbol()] += count
+        for pattern in (_pattern(linkage.leaving) for linkage in linkages if linkage.leaving):
+            gone = [atom.GetSymbol() for atom in pattern.GetAtoms() if not atom.GetAtomMapNum()]
+            for symbol in gone * len(mol.GetSubstructMatches(pattern)):
+                made[symbol] -= count
     carbon, needed = made["C"], unit["C"] // chain.copies
     if not carbon or not needed:
         return True
