@@ -23,8 +23,8 @@ def _existing(data: Path) -> Path:
 def train_model(model: str, data: Path, work: Path, steps: int | None, threads: int, start: Path | None, say: Say) -> None:
     """Train `model` in `work`; ModelError where the data is not in `data`, SpecError for an option that is not the model's."""
     _existing(data)
-    if start is not None and model != "polytao":
-        raise SpecError("--start: only a generator can begin with the weights of another run")
+    if start is not None and model not in ("polytao", "polync"):
+        raise SpecError(f"--start: {model} does not begin with the weights of another run; polytao and polync do")
     if steps is not None and model in ("polyscreen", "tanimoto"):
         raise SpecError(f"--steps: {model} stops by itself")
     if model == "polytao":
@@ -32,10 +32,11 @@ def train_model(model: str, data: Path, work: Path, steps: int | None, threads: 
 
         train_polytao(data, work, SHIPPED if steps is None else SHIPPED.lasting(steps), threads, say, start)
     elif model == "polync":
+        from surrogates.train_polync import FURTHER, train_polync
         from surrogates.train_polync import SHIPPED as ASKED
-        from surrogates.train_polync import train_polync
 
-        train_polync(data, work, ASKED if steps is None else ASKED.lasting(steps), threads, say)
+        schedule = ASKED if start is None else FURTHER
+        train_polync(data, work, schedule if steps is None else schedule.lasting(steps), threads, say, start)
     elif model == "polyscreen":
         from surrogates.train_polyscreen import train_polyscreen
 

@@ -14,7 +14,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,9 @@ GUESSES = 16  # questions that the teacher answers on each structure
 DISTILLED = 2.0  # weight of all its answers, relative to the measured values
 SHIPPED = Schedule(steps=26_000, tokens=192, accumulate=3, decay=0.5)
 ENDS = (6 / 13, 1)  # shares of the steps at which the step size has fallen to zero, to begin at its peak again
+FURTHER = replace(
+    SHIPPED, steps=8_000, muon=SHIPPED.muon / 2, adam=SHIPPED.adam / 2, decay=1.0
+)  # of a run that begins with a model
 REPORTED = ("tg_c", "bandgap_crystal", "eat_ev_per_atom")  # what the authors judge their model by weighs twice as much
 # Simulated properties that the engine does not offer, but that teach the encoder; answers in standard deviations.
 AUXILIARY = ("tg_md_c", "density_md_gcm3", "nc_md", "eps_md", "cp_md", "cte_md_1_k", "bulk_modulus_md", "rg_md_a")
@@ -109,23 +112,34 @@ def grid(values: NDArray[np.float64], decimals: int) -> float:
     return max(min((m * power for m in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / rough))), 10.0**-decimals)
 
 
-def train_polync(data: Path, work: Path, schedule: Schedule, threads: int, say: Callable[[str], None]) -> None:
-    """Train in `work` from the tables in `data`, then calibrate; the same call continues an interrupted run to the step."""
+def train_polync(
+    data: Path, work: Path, schedule: Schedule, threads: int, say: Callable[[str], None], start: Path | None = None
+) -> None:
+    """Train in `work` from the tables in `data`, then calibrate; the same call continues an interrupted run to the step.
+
+    start: a model folder whose tokenizer and weights the run begins with; what comes out is the average of both ends.
+    """
     torch.set_num_threads(threads)
     work.mkdir(parents=True, exist_ok=True)
     kept = work / "examples.safetensors"
     if not kept.exists():
-        prepare(data, work, say)
+        prepare(data, work, say, start)
     groups = load_pairs(kept)
     vocabulary = read_tokenizer(work / "tokenizer.json").get_vocab()
     config = network(len(vocabulary))
     model = new_model(config, schedule.seed)
-    arrange(model, vocabulary, schedule.seed)
+    if start is None:
+        arrange(model, vocabulary, schedule.seed)
+    else:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(start / "model.safetensors").items()})
     say(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(len(g.cumulative) for g in groups):,} examples, {len(groups)} lengths"
     )
-    snapshots = [work / f"snapshot-{round(share * schedule.steps)}.safetensors" for share in ENDS]
-    for share, path in zip(ENDS, snapshots, strict=True):
+    ends = ENDS if start is None else (0, 1)
+    snapshots = [work / f"snapshot-{round(share * schedule.steps)}.safetensors" for share in ends]
+    if start is not None:
+        save_file({f"model.{name}": tensor for name, tensor in model.state_dict().items()}, snapshots[0])
+    for share, path in zip(ends, snapshots, strict=True):
         if not path.exists():
             train(model, groups, schedule.lasting(round(share * schedule.steps)), work, say)
             part = path.with_suffix(".part")
@@ -150,8 +164,8 @@ def arrange(model: T5, vocabulary: dict[str, int], seed: int) -> None:
         model.shared.weight.data[rows] = torch.from_numpy(curves).float()
 
 
-def prepare(data: Path, work: Path, say: Callable[[str], None]) -> None:
-    """Write the tokenizer and the tokenised questions and answers."""
+def prepare(data: Path, work: Path, say: Callable[[str], None], start: Path | None) -> None:
+    """Write the tokenizer, that of `start` where there is one, and the tokenised questions and answers."""
     units, observations = read_observations(data)
     asked = tasks(units, observations)
     say(f"{len(units):,} repeat units, {len(asked)} tasks")
@@ -167,10 +181,13 @@ def prepare(data: Path, work: Path, say: Callable[[str], None]) -> None:
     answers = [answer for _, answer, _ in measured] + [answer for _, answer in distilled]
     weights = np.array([weight for _, _, weight in measured])
     weights = np.concatenate([weights, np.full(len(distilled), DISTILLED * weights.sum() / len(distilled))])
-    instructions = {task.question.partition(" {")[0]: None for task in asked.values()}
-    vocabulary = {answer: None for task in asked.values() for answer in task.answers()}
-    sample = [text for name in list(everyone)[::3] for text in spellings[name][:2]]
-    tokenizer = polync_tokenizer(sample, instructions, vocabulary, pairs=PAIRS)
+    if start is None:
+        instructions = {task.question.partition(" {")[0]: None for task in asked.values()}
+        vocabulary = {answer: None for task in asked.values() for answer in task.answers()}
+        sample = [text for name in list(everyone)[::3] for text in spellings[name][:2]]
+        tokenizer = polync_tokenizer(sample, instructions, vocabulary, pairs=PAIRS)
+    else:
+        tokenizer = read_tokenizer(start / "tokenizer.json")
     tokenizer.save(str(work / "tokenizer.json"))
     ids = tokenizer.encode_batch(answers)
     single = np.array([encoding.ids[0] if len(encoding.ids) == 2 else 2 for encoding in ids], dtype=np.int16)

@@ -51,7 +51,7 @@ def train(
     work: Annotated[Path | None, typer.Option("--work", help="Folder for checkpoints; default training/MODEL.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps in all; default: as shipped.")] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Processor threads.")] = 1,
-    start: Annotated[Path | None, typer.Option("--start", help="Model folder to begin with (generators).")] = None,
+    start: Annotated[Path | None, typer.Option("--start", help="Model folder to begin with (polytao, polync).")] = None,
 ) -> None:
     """Train a bundled model from the polymer data; the same command continues an interrupted run."""
     from campaigns.training import train_model

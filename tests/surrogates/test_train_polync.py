@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from inverse_design.split import calibration, held_out, key
 from surrogates.observations import TRAIN, read_observations
 from surrogates.train_polync import (
+    FURTHER,
     GUESSES,
     LARGEST,
     SHIPPED,
@@ -150,3 +151,23 @@ def test_a_run_goes_on_from_the_snapshot_it_has_and_trains_again_for_one_it_lack
     train_polync(data, work, schedule, 1, said.append)
     again = load_file(work / "model.safetensors")
     assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
+
+
+def test_a_run_begins_with_the_weights_and_words_of_a_model_and_ends_half_way_from_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surrogates.train_polync.calibrate_polync", lambda *_: None)
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_polync(data, first, replace(SHIPPED, steps=2), 1, lambda _: None)
+    table = data / "properties_consensus.parquet"
+    rows = pq.read_table(table).to_pylist()
+    rows[0]["value"] += 300.0  # an answer that the first model has no word for
+    pq.write_table(pa.Table.from_pylist(rows), table)
+    train_polync(data, second, replace(FURTHER, steps=3), 1, lambda _: None, start=first)
+    assert (second / "tokenizer.json").read_bytes() == (first / "tokenizer.json").read_bytes()
+    begun, shipped = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    trained = load_file(second / "snapshot-3.safetensors")
+    for name, tensor in begun.items():
+        half_way = (tensor.float() + trained[f"model.{name}"]) / 2
+        torch.testing.assert_close(shipped[name].float(), half_way, rtol=1e-3, atol=1e-3)
+    assert any(not torch.equal(tensor, shipped[name]) for name, tensor in begun.items())
