@@ -25,6 +25,12 @@ def train_model(model: str, data: Path, work: Path, steps: int | None, threads: 
     _existing(data)
     if start is not None and model not in ("polytao", "polync"):
         raise SpecError(f"--start: {model} does not begin with the weights of another run; polytao and polync do")
+    if start is not None and (
+        missing := [name for name in ("tokenizer.json", "model.safetensors") if not (start / name).exists()]
+    ):
+        raise ModelError(
+            f"--start {start}: no {' and no '.join(missing)} here; name the folder of a model that `train {model}` made"
+        )
     if steps is not None and model in ("polyscreen", "tanimoto"):
         raise SpecError(f"--steps: {model} stops by itself")
     if model == "polytao":

@@ -17,7 +17,7 @@ from generators.corpus import DRAWS, prepare
 from inverse_design.reference import prior
 from inverse_design.split import held_out
 from inverse_design.text2text.t5 import T5Config
-from inverse_design.text2text.training import Pairs, Schedule, by_length, load_pairs, new_model, save_pairs, train
+from inverse_design.text2text.training import Pairs, Schedule, begin_with, by_length, load_pairs, new_model, save_pairs, train
 from inverse_design.text2text.vocabulary import polytao_tokenizer, read_tokenizer
 
 PAIRS = 1000
@@ -60,7 +60,7 @@ def train_polytao(
     config = network(vocabulary)
     model = new_model(config, schedule.seed)
     if start is not None:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(start / "model.safetensors").items()})
+        begin_with(model, start)
     train(model, groups, schedule, work, say)
     export(work, config)
 

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from inverse_design.properties import PROPERTIES
 from inverse_design.text2text.t5 import T5, T5Config
-from inverse_design.text2text.training import Pairs, Schedule, load_pairs, new_model, save_pairs, train
+from inverse_design.text2text.training import Pairs, Schedule, begin_with, load_pairs, new_model, save_pairs, train
 from inverse_design.text2text.vocabulary import polync_tokenizer, read_tokenizer
 from surrogates.evaluation import calibrate_polync
 from surrogates.observations import TRAIN, Observations, Unit, columns, drawn, read_observations, read_unit
@@ -131,7 +131,7 @@ def train_polync(
     if start is None:
         arrange(model, vocabulary, schedule.seed)
     else:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(start / "model.safetensors").items()})
+        begin_with(model, start)
     say(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(len(g.cumulative) for g in groups):,} examples, {len(groups)} lengths"
     )
@@ -192,8 +192,8 @@ def prepare(data: Path, work: Path, say: Callable[[str], None], start: Path | No
     ids = tokenizer.encode_batch(answers)
     single = np.array([encoding.ids[0] if len(encoding.ids) == 2 else 2 for encoding in ids], dtype=np.int16)
     pieces, lengths = [], []
-    for start in range(0, len(texts), 20_000):
-        for encoding in tokenizer.encode_batch(texts[start : start + 20_000]):
+    for first in range(0, len(texts), 20_000):
+        for encoding in tokenizer.encode_batch(texts[first : first + 20_000]):
             pieces.append(np.array(encoding.ids, dtype=np.int16))
             lengths.append(len(encoding.ids))
     starts = np.concatenate([[0], np.cumsum(lengths)])

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from inverse_design.errors import ModelError
 from inverse_design.muon import HALF, Muon
 from inverse_design.text2text.t5 import T5, T5Config
 
@@ -222,3 +223,14 @@ def new_model(config: T5Config, seed: int) -> T5:
     model = T5(config)
     model.initialise(seed)
     return model
+
+
+def begin_with(model: T5, folder: Path) -> None:
+    """Give `model` the weights in `folder`; raises ModelError where they are those of another network."""
+    tensors = load_file(folder / "model.safetensors")
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise ModelError(
+            f"{folder}: a network of another size than the bundled one, which a run cannot begin with: {error}"
+        ) from None

@@ -1,13 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from inverse_design.errors import ModelError
 from inverse_design.text2text.t5 import T5, T5Config
 from inverse_design.text2text.training import (
     Pairs,
     Schedule,
+    begin_with,
     by_length,
     draw,
     load_pairs,
@@ -83,3 +88,13 @@ def test_pairs_survive_a_file(tmp_path: Path) -> None:
         assert (kept.source == made.source).all()
         assert (kept.target == made.target).all()
         assert (kept.cumulative == made.cumulative).all()
+
+
+def test_a_run_begins_with_the_weights_of_a_model_and_not_of_another_network(tmp_path: Path) -> None:
+    first, second = new_model(CONFIG, 1), new_model(CONFIG, 2)
+    save_file({name: tensor.half() for name, tensor in first.state_dict().items()}, tmp_path / "model.safetensors")
+    begin_with(second, tmp_path)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor.half().float(), second.state_dict()[name]), name
+    with pytest.raises(ModelError, match="another size"):
+        begin_with(new_model(replace(CONFIG, d_ff=32), 1), tmp_path)
