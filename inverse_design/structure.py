@@ -85,6 +85,7 @@ ALERTS: Final = {
     "hydrazine_of_two_imides": "[#7X3]([#6]=O)([#6]=O)-[#7X3]([#6]=O)[#6]=O",
     "hydroxyl_on_azole_nitrogen": "[nX3][OX2H]",
     "sulfamic_acid": "[#7X3]S(=O)(=O)[OX2H]",
+    "vicinal_dicarbonyl": "[CX4][CX3;!R](=O)[CX3;!R](=O)[CX4,OX2]",
     "hemiacetal": "[OX2;!H1;!a][CX4;!$(C([OX2H])[OX2H])][OX2H]",
 }
 # Rings lie within one unit, so these need no second one.

@@ -15,17 +15,24 @@ from inverse_design.synthesis.retro import Chain, finished
 Made = tuple[str, Counter[str]]
 """Route and monomers, counted."""
 
+_NORBORNENE: Final = "[C;$(C1C2CCC(C2)C1),$(C1=CC2CCC1C2)]=,-[C;R]"
 # Monomer -> how it is polymerised; the first that fits.
 _VINYL_ROUTES: Final = (
     ("[#6]#[#6]", "coordination polymerisation of the alkyne"),
     ("C=CC=C", "anionic or coordination polymerisation of the diene"),
-    ("[C;$(C1C2CCC(C2)C1),$(C1=CC2CCC1C2)]=,-[C;R]", "addition polymerisation of the norbornene (palladium, nickel)"),
+    ("[CX3](F)=[CX3]", "radical polymerisation"),
+    (_NORBORNENE, "addition polymerisation of the norbornene (palladium, nickel)"),
     ("C=C[OX2][CX4,c]", "cationic polymerisation of the vinyl ether"),
     ("C=C[F,Cl,Br,$(C#N),$(C=O),$(OC=O),$([#7]),$(c),$(C(F)(F)F),$(S),$(P)]", "radical polymerisation"),
     ("C=[C;R]", "radical polymerisation"),
     ("[CH2]=C([#6])[#6]", "cationic polymerisation"),
     ("C=C", "coordination polymerisation (Ziegler-Natta, metallocene)"),
 )
+# With gases; Drent and Budzelaar, Chem. Rev. 96:663 (1996), and Odian (2004), chapter 6.
+_GAS_ROUTES: Final = {
+    "[C-]#[O+]": "alternating copolymerisation with carbon monoxide (palladium)",
+    "O=S=O": "radical copolymerisation with sulfur dioxide",
+}
 # Vinyl monomers that cannot be bottled, the ones used in their place, and what is done to the polymer afterwards.
 _PRECURSORS: Final = (
     ("[CH2:1]=[C;X3:2][OX2H:3]>>[C:1]=[C:2][O:3]C(C)=O", "radical polymerisation of the vinyl acetate, then hydrolysis"),
@@ -49,14 +56,15 @@ def vinyl(unit: RepeatUnit) -> Made | None:
     path = chain.path[1:-1]
     length = len(ends)
     orders = [edit.GetBondBetweenAtoms(a, b).GetBondTypeAsDouble() for a, b in pairwise(path)]
-    best: tuple[tuple[bool, int, int, str], Made] | None = None
+    best: tuple[tuple[bool, bool, int, int, str], Made] | None = None
     for phase in range(min(4, 2 * length)):
         tiles = _tiles(edit, path, orders, phase, length)
         made = None if tiles is None else _monomers(edit, path, tiles)
         if made is None:
             continue
         found, against = made
-        rank = (against, len(found), max(map(len, found)), ".".join(sorted(found)))
+        strained = any(Chem.MolFromSmiles(text).HasSubstructMatch(Chem.MolFromSmarts(_NORBORNENE)) for text in found)
+        rank = (against, not strained, len(found), max(map(len, found)), ".".join(sorted(found)))
         if best is None or rank < best[0]:
             route, monomers = _named(found)
             best = rank, (route + HEAD_TO_HEAD if against else route, monomers)
@@ -184,8 +192,11 @@ def _named(monomers: Counter[str]) -> Made:
             found[text] += count
         routes.setdefault(route)
     names = [name for name in routes if name]
-    route = " and ".join(names)
-    return ("radical copolymerisation" if len(found) > 1 and len(names) > 1 else route), found
+    for gas, name in _GAS_ROUTES.items():
+        if gas in found:
+            return name, found
+    free = len(names) > 1 and any("radical" in name for name in names)
+    return "radical copolymerisation" if free else " and ".join(names), found
 
 
 def _reaction(smarts: str) -> Chem.rdChemReactions.ChemicalReaction:
@@ -199,7 +210,8 @@ _RINGS: Final = (
     ("[OX2;R][CX3;R](=O)[OX2;R]", (6, 7), "ring-opening polymerisation of the cyclic carbonate"),
     ("[CX3;R](=O)[OX2;R][CX3;R](=O)", (5, 7, 8), "melt polycondensation of diacid with acetic anhydride"),
     ("[#6][CX3;R](=O)[OX2;R]", (4, 5, 6, 7, 8, 9, 12, 13, 16, 17), "ring-opening polymerisation of the lactone"),
-    ("[CX3;R](=O)[NX3;R]", (4, 5, 6, 7, 8, 9, 13), "ring-opening polymerisation of the lactam"),
+    ("[OX2;R][CX3;R](=O)[NX3;R]", (6, 7), "ring-opening polymerisation of the cyclic urethane"),
+    ("[#6][CX3;R](=O)[NX3;R]", (4, 5, 6, 7, 8, 9, 13), "ring-opening polymerisation of the lactam"),
     ("[PX4;R](=O)[OX2;R]", (5, 6), "ring-opening polymerisation of the cyclic phosphate"),
     ("[Si;R][CX4;R]", (4,), "ring-opening polymerisation of the silacyclobutane"),
     ("[CX4;R][SX2;R][CX4;R]", (3, 4), "ring-opening polymerisation of the cyclic sulfide"),
@@ -212,6 +224,7 @@ _RINGS: Final = (
 _LARGEST: Final = 9
 """Ring size up to which other heteroatoms may stand beside the group that opens."""
 _METATHESIS: Final = (4, 5, 7, 8, 9, 10, 12)
+_SATURATED: Final = Chem.HybridizationType.SP3
 
 
 def ring_opening(unit: RepeatUnit) -> Made | None:
@@ -240,12 +253,19 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     if len(path) == 3 and (amino := _of_alpha_acid(closed)) is not None:
         return amino
     closed_mol = Chem.MolFromSmiles(closed)
+    if _of_halves(closed_mol) or (len(path) > _LARGEST and sum(atom.GetAtomicNum() != 6 for atom in atoms) > 1):
+        return None
     for smarts, sizes, route in _RINGS:
-        if len(path) > _LARGEST and sum(atom.GetAtomicNum() != 6 for atom in atoms) > 1:
-            continue  # a diester or the like, made from its two halves
         if len(path) in sizes and closed_mol.HasSubstructMatch(Chem.MolFromSmarts(smarts)):
             return route, Counter([closed])
     return None
+
+
+def _of_halves(ring: Chem.Mol) -> bool:
+    """Whether a ring is a diester, diamide or the like, whose chain is made from a diacid; glycolides and morpholinediones open."""
+    acyls = ring.GetSubstructMatches(Chem.MolFromSmarts("[CX3;R](=O)[O,N;R]"))
+    several = min(len({match[0] for match in acyls}), len({match[2] for match in acyls})) > 1
+    return several and not ring.HasSubstructMatch(Chem.MolFromSmarts("O1[CX4][CX3](=O)[OX2,NX3][CX4][CX3]1=O"))
 
 
 def _without(edit: Chem.RWMol, ends: tuple[int, int]) -> Chem.RWMol:
@@ -306,7 +326,7 @@ def _of_alpha_acid(closed: str) -> Made | None:
 
 
 def metathesis(chain: Chain) -> Made | None:
-    """Return the cyclic olefin whose ring-opening metathesis gives a chain with one C=C a unit."""
+    """Return the cyclic olefin whose ring-opening metathesis gives a chain with one C=C a unit, between saturated carbons."""
     path = chain.path[1:-1]
     length = len(path) // chain.copies
     if length not in _METATHESIS or any(chain.mol.GetAtomWithIdx(index).GetIsAromatic() for index in path[:length]):
@@ -315,6 +335,10 @@ def metathesis(chain: Chain) -> Made | None:
     doubles = [at for at, (a, b) in enumerate(pairwise(path)) if edit.GetBondBetweenAtoms(a, b).GetBondTypeAsDouble() == 2]
     inner = [at for at in doubles if at < 2 * length]
     if len(doubles) > chain.copies or len(inner) < 2:
+        return None
+    if not all(
+        chain.mol.GetAtomWithIdx(path[at + side]).GetHybridization() == _SATURATED for at in inner[:2] for side in (-1, 2)
+    ):
         return None
     first, second = path[inner[0] + 1], path[inner[1]]
     for at in inner[:2]:

@@ -165,7 +165,7 @@ CONDENSATIONS: Final = (
     Linkage(
         kind="epoxy",
         route="phenoxy resin from bisphenol and epichlorohydrin",
-        retro="[1OX2:1]-[1CH2:2]-[1CX4:3]([OH:4])-[1CH2:5]-[1OX2:6]>>[O:1].Cl[C:2]-[C:3]-1-[O:4]-[C:5]-1.[O:6]",
+        retro="[1OX2;$(Oc):1]-[1CH2:2]-[1CX4:3]([OH:4])-[1CH2:5]-[1OX2;$(Oc):6]>>[O:1].Cl[C:2]-[C:3]-1-[O:4]-[C:5]-1.[O:6]",
     ),
     Linkage(
         kind="aspartimide",
@@ -309,7 +309,7 @@ ALIPHATIC: Final = (
     Linkage(
         kind="acetal",
         route="polyacetal from diol and aldehyde",
-        retro="[1OX2:1]-[1CX4;!R:2]-[1OX2:3]>>[O:1].[C:2]=O.[O:3]",
+        retro="[1OX2;!$(OC=[O,S]):1]-[1CX4;!R:2]-[1OX2;!$(OC=[O,S]):3]>>[O:1].[C:2]=O.[O:3]",
     ),
     Linkage(kind="disulfide", route="oxidation of dithiol", retro="[#6:3]-[1SX2:1]-[1SX2:2]-[#6:4]>>[S:1]-[#6:3].[S:2]-[#6:4]"),
     Linkage(

@@ -169,9 +169,8 @@ def _routes(unit: RepeatUnit, chain: Chain) -> Iterator[Made]:
             if (made := _cut(chain, linkages, whole=not organic)) is not None:
                 yield made
         return
-    for made in (vinyl(unit), ring_opening(unit), metathesis(chain)):
-        if made is not None:
-            yield made
+    grown = [made for made in (vinyl(unit), ring_opening(unit), metathesis(chain)) if made is not None]
+    yield from sorted(grown, key=lambda made: len(made[1]) > 1)  # comonomers in strict order are the last thing to name
     for level in LEVELS:
         if (made := _of_level(chain, level)) is not None:
             yield made

@@ -155,6 +155,8 @@ def test_capping_puts_hydrogen_on_both_ends(text: str, molecule: str) -> None:
         ("*CCN(C*)[N+](=O)[O-]", "nitramine"),
         ("*N1C(=O)c2cc3c(cc2C1=O)C(=O)N(N1C(=O)CC(*)C1=O)C3=O", "hydrazine_of_two_imides"),
         ("*Cc1ccc(C*)n1O", "hydroxyl_on_azole_nitrogen"),
+        ("*OCCCC(=O)C(=O)CCC(*)=O", "vicinal_dicarbonyl"),
+        ("*OCCCCC(=O)C(*)=O", "vicinal_dicarbonyl"),  # across two units
         ("*CCN(C*)S(=O)(=O)O", "sulfamic_acid"),
     ],
 )
@@ -162,6 +164,11 @@ def test_alerts(text: str, name: str) -> None:
     assert alert(unit(text)) == name
     assert Requirements().examine(unit(text)).refusal == f"alert:{name}"
     assert Requirements(alerts=False).examine(unit(text)).refusal is None
+
+
+def test_benzils_and_oxalates_are_no_alert() -> None:
+    assert alert(unit("*Oc1ccc(C(=O)C(=O)c2ccc(*)cc2)cc1")) is None
+    assert alert(unit("*OCCOC(=O)C(*)=O")) is None
 
 
 def test_every_alert_is_a_pattern_and_no_well_known_polymer_raises_one() -> None:

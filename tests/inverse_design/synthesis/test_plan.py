@@ -89,6 +89,60 @@ def test_chains_of_nitrogen_phosphorus_and_silicon_come_from_the_monomers_of_the
     assert monomers(text) == set(map(Chem.CanonSmiles, expected))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*OC(=O)C=CC(=O)OCC*", {"O=C(O)C=CC(=O)O", "OCCO"}),  # unsaturated polyester: no metathesis of a cyclic maleate
+        ("*OC(=O)C=CC(=O)OC1CCC(*)CC1", {"O=C(O)C=CC(=O)O", "OC1CCC(O)CC1"}),
+        ("*C=CC1CCC(*)C1", {"C1=CC2CCC1C2"}),  # polynorbornene
+        ("*C=CCCCCCC*", {"C1=CCCCCCC1"}),  # polyoctenamer
+    ],
+)
+def test_metathesis_opens_olefins_between_saturated_carbons(text: str, expected: set[str]) -> None:
+    assert monomers(text) == set(map(Chem.CanonSmiles, expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*OCCOC(=O)CCC(*)=O", {"O=C(O)CCC(=O)O", "OCCO"}),  # poly(ethylene succinate)
+        ("*NCCNC(=O)CCC(*)=O", {"O=C(O)CCC(=O)O", "NCCN"}),
+        ("*OCC(=O)OC(C)C(*)=O", {"CC1OC(=O)COC1=O"}),  # alternating lactic and glycolic acid
+        ("*NCC(=O)OC(C)C(*)=O", {"CC1OC(=O)CNC1=O"}),  # of a morpholinedione
+        ("*OCCOCC(*)=O", {"O=C1COCCO1"}),  # polydioxanone
+        ("*C(=O)CCCCC(=O)O*", {"O=C1CCCCC(=O)O1"}),
+    ],
+)
+def test_rings_of_two_acids_are_made_from_their_halves(text: str, expected: set[str]) -> None:
+    assert monomers(text) == set(map(Chem.CanonSmiles, expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "route", "expected"),
+    [
+        ("*CCC(*)=O", "carbon monoxide (palladium)", {"C=C", "[C-]#[O+]"}),
+        ("*CC(C)S(*)(=O)=O", "radical copolymerisation with sulfur dioxide", {"C=CC", "O=S=O"}),
+        ("*CCC1C2CCC(C2)C1*", "norbornene", {"C=C", "C1=CC2CCC1C2"}),  # and no cyclopolymerisation of divinylcyclopentane
+        ("*C(F)(F)C(*)(F)OC(F)(F)F", "radical", {"FC(F)=C(F)OC(F)(F)F"}),  # a vinyl ether that takes no cation
+        ("*OCCCNC(*)=O", "cyclic urethane", {"O=C1NCCCO1"}),  # Neffgen, Keul and Hoecker, Macromolecules 30:1289 (1997)
+        ("*OCC(O)COc1ccc(*)cc1", "phenoxy", {"Oc1ccc(O)cc1", "ClCC1CO1"}),
+    ],
+)
+def test_routes_have_the_name_a_chemist_gives_them(text: str, route: str, expected: set[str]) -> None:
+    assert monomers(text) == set(map(Chem.CanonSmiles, expected))
+    assert route in getattr(made(text), "route", "")
+
+
+@pytest.mark.parametrize("text", ["*OCCNC(*)=O", "*NCCNC(*)=O"])
+def test_five_membered_urethanes_and_ureas_do_not_open(text: str) -> None:
+    assert "ring-opening" not in getattr(made(text), "route", "")
+
+
+def test_an_aldehyde_joins_alcohols_and_no_acids() -> None:
+    assert monomers("*OC(C)OCc1ccc(C*)cc1") == {"CC=O", "OCc1ccc(CO)cc1"}
+    assert made("*OC(C)OC(=O)CCCCC(*)=O") is None
+
+
 # Atoms of the monomers minus atoms of the repeat unit: what the reaction gives off, by its stoichiometry.
 @pytest.mark.parametrize(
     ("text", "given_off"),
