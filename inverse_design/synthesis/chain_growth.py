@@ -195,7 +195,7 @@ def _named(monomers: Counter[str]) -> Made:
     for gas, name in _GAS_ROUTES.items():
         if gas in found:
             return name, found
-    free = len(names) > 1 and any("radical" in name for name in names)
+    free = len(names) > 1 and any("coordination" not in name and "addition" not in name for name in names)
     return "radical copolymerisation" if free else " and ".join(names), found
 
 

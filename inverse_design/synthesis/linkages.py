@@ -274,6 +274,11 @@ OXIDATIONS: Final = (
     ),
 )
 OLEFINS: Final = (
+    Linkage(  # Wegner, Z. Naturforsch. B 24:824 (1969)
+        kind="diacetylene",
+        route="topochemical polymerisation of the diacetylene in its crystal",
+        retro="[1CX2:6]#[1CX2:5]-[1CX3:1]=[1CX3:2]-[1CX2:3]#[1CX2:4]>>[C:6]-[C:5]#[C:1].[C:2]#[C:3]-[C:4]",
+    ),
     Linkage(
         kind="vinylene",
         route="Gilch polymerisation of bis(chloromethyl)arene, or Horner-Wadsworth-Emmons polycondensation",
@@ -310,6 +315,11 @@ ALIPHATIC: Final = (
         kind="acetal",
         route="polyacetal from diol and aldehyde",
         retro="[1OX2;!$(OC=[O,S]):1]-[1CX4;!R:2]-[1OX2;!$(OC=[O,S]):3]>>[O:1].[C:2]=O.[O:3]",
+    ),
+    Linkage(
+        kind="aminal",
+        route="polycondensation of urea, amide or aminotriazine and formaldehyde",
+        retro="[1NX3;$(NC=[O,S]),$(Nc(:n):n):1]-[1CH2:2]-[1NX3;$(NC=[O,S]),$(Nc(:n):n):3]>>[N:1].[C:2]=O.[N:3]",
     ),
     Linkage(kind="disulfide", route="oxidation of dithiol", retro="[#6:3]-[1SX2:1]-[1SX2:2]-[#6:4]>>[S:1]-[#6:3].[S:2]-[#6:4]"),
     Linkage(

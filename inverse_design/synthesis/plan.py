@@ -170,7 +170,7 @@ def _routes(unit: RepeatUnit, chain: Chain) -> Iterator[Made]:
                 yield made
         return
     grown = [made for made in (vinyl(unit), ring_opening(unit), metathesis(chain)) if made is not None]
-    yield from sorted(grown, key=lambda made: len(made[1]) > 1)  # comonomers in strict order are the last thing to name
+    yield from sorted(grown, key=lambda made: _substantial(made[1]) > 1)  # comonomers in strict order are the last thing to name
     for level in LEVELS:
         if (made := _of_level(chain, level)) is not None:
             yield made

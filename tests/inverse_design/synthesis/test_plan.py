@@ -125,6 +125,10 @@ def test_rings_of_two_acids_are_made_from_their_halves(text: str, expected: set[
         ("*CCC1C2CCC(C2)C1*", "norbornene", {"C=C", "C1=CC2CCC1C2"}),  # and no cyclopolymerisation of divinylcyclopentane
         ("*C(F)(F)C(*)(F)OC(F)(F)F", "radical", {"FC(F)=C(F)OC(F)(F)F"}),  # a vinyl ether that takes no cation
         ("*OCCCNC(*)=O", "cyclic urethane", {"O=C1NCCCO1"}),  # Neffgen, Keul and Hoecker, Macromolecules 30:1289 (1997)
+        ("*C#CC(CO)=C(*)CO", "topochemical", {"OCC#CC#CCO"}),
+        ("*CNC(=O)N*", "formaldehyde", {"C=O", "NC(N)=O"}),
+        ("*CNc1nc(N)nc(N*)n1", "formaldehyde", {"C=O", "Nc1nc(N)nc(N)n1"}),
+        ("*C(C)C=CC(C)S(*)(=O)=O", "sulfur dioxide", {"CC=CC=CC", "O=S=O"}),
         ("*OCC(O)COc1ccc(*)cc1", "phenoxy", {"Oc1ccc(O)cc1", "ClCC1CO1"}),
     ],
 )
