@@ -149,16 +149,19 @@ def _monomers(kekule: Chem.Mol, path: tuple[int, ...], tiles: list[tuple[int, in
 
 
 def _polymerises(mol: Chem.Mol, a: int, b: int) -> int | None:
-    """Return whether a C=C is open enough: an end without branches (1 for `a`, -1 for `b`, 0 for both), a strained ring, or
-    electron-poor on both sides (0); None where it is not."""
+    """Return whether a C=C is open enough: an end without branches (1 for `a`, -1 for `b`, 0 for both), a strained ring,
+    electron-poor on both sides (0), an enol ether (Odian 2004, chapter 5) with one branch on the other end (1 for `a`, -1 for `b`);
+    None where it is not."""
     Chem.GetSymmSSSR(mol)  # the smallest rings: which ones a faster search finds depends on the order of the atoms
     rings = mol.GetRingInfo()
     if any(rings.AreAtomsInSameRingOfSize(a, b, size) for size in (3, 4, 5)):
         return 0
-    sides, ends = [], []
+    sides, ends, ethers, branches = [], [], [], []
     for atom, partner in ((a, b), (b, a)):
         others = [other for other in mol.GetAtomWithIdx(atom).GetNeighbors() if other.GetIdx() != partner]
         ends.append(all(other.GetAtomicNum() in (9, 17) for other in others))
+        ethers.append(any(other.GetAtomicNum() == 8 and _of_an_alkyl(other, atom) for other in others))
+        branches.append(len(others))
         sides.append(
             len(others) == 1
             and any(
@@ -168,7 +171,15 @@ def _polymerises(mol: Chem.Mol, a: int, b: int) -> int | None:
         )
     if any(ends):
         return ends[0] - ends[1]
-    return 0 if all(sides) else None
+    if all(sides):
+        return 0
+    return ethers[1] - ethers[0] if any(ethers) and max(branches) == 1 else None
+
+
+def _of_an_alkyl(oxygen: Chem.Atom, carbon: int) -> bool:
+    """Whether what else an oxygen holds is a saturated carbon."""
+    others = [other for other in oxygen.GetNeighbors() if other.GetIdx() != carbon]
+    return bool(others) and all(bond.GetBondTypeAsDouble() == 1 for other in others for bond in other.GetBonds())
 
 
 def _named(monomers: Counter[str]) -> Made:

@@ -115,6 +115,13 @@ CONDENSATIONS: Final = (
         route="polycondensation of diacid chloride and dithiol",
         retro=f"{_ACYL}-[1SX2:3]>>[C:1](=[O:2])Cl.[S:3]",
     ),
+    Linkage(  # Campbell and Smeltz, J. Org. Chem. 28:2069 (1963)
+        kind="carbodiimide",
+        route="polycondensation of diisocyanate with loss of carbon dioxide (phospholene oxide)",
+        retro="[1NX2:1]=[1CX2]=[1NX2:2]>>[N:1].[N:2]",
+        roles=("*=C=O", "*=C=O"),
+        alone="*=C=O",
+    ),
     Linkage(
         kind="urea",
         route="polyaddition of diisocyanate and diamine",
@@ -231,6 +238,11 @@ MORE_ETHERS: Final = (
         kind="aryl ether",
         route="Williamson polyetherification of dihalide and bisphenol",
         retro="[1CX4;!R:1]-[1OX2;!R:2]-[c:3]>>Br[C:1].[O:2]-[c:3]",
+    ),
+    Linkage(
+        kind="benzyl ether",
+        route="Williamson polyetherification of bis(bromomethyl)arene and diol",
+        retro="[c:4]-[1CH2:1]-[1OX2;!R:2]-[1CX4;!$([CX4]c):3]>>[c:4]-[C:1]Br.[O:2]-[C:3]",
     ),
     Linkage(
         kind="aryl ether",

@@ -126,6 +126,9 @@ def test_rings_of_two_acids_are_made_from_their_halves(text: str, expected: set[
         ("*C(F)(F)C(*)(F)OC(F)(F)F", "radical", {"FC(F)=C(F)OC(F)(F)F"}),  # a vinyl ether that takes no cation
         ("*OCCCNC(*)=O", "cyclic urethane", {"O=C1NCCCO1"}),  # Neffgen, Keul and Hoecker, Macromolecules 30:1289 (1997)
         ("*C#CC(CO)=C(*)CO", "topochemical", {"OCC#CC#CCO"}),
+        ("*C(C)C(*)OCC", "cationic polymerisation of the vinyl ether", {"CC=COCC"}),
+        ("*=C=Nc1ccc(C)c(N=*)c1", "loss of carbon dioxide", {"Cc1ccc(N=C=O)cc1N=C=O"}),
+        ("*CCOCCOCc1ccc(CO*)cc1", "bis(bromomethyl)arene", {"BrCc1ccc(CBr)cc1", "OCCOCCO"}),
         ("*CNC(=O)N*", "formaldehyde", {"C=O", "NC(N)=O"}),
         ("*CNc1nc(N)nc(N*)n1", "formaldehyde", {"C=O", "Nc1nc(N)nc(N)n1"}),
         ("*C(C)C=CC(C)S(*)(=O)=O", "sulfur dioxide", {"CC=CC=CC", "O=S=O"}),
@@ -135,6 +138,11 @@ def test_rings_of_two_acids_are_made_from_their_halves(text: str, expected: set[
 def test_routes_have_the_name_a_chemist_gives_them(text: str, route: str, expected: set[str]) -> None:
     assert monomers(text) == set(map(Chem.CanonSmiles, expected))
     assert route in getattr(made(text), "route", "")
+
+
+def test_two_branches_keep_a_double_bond_from_growing() -> None:
+    assert made("*C(C)C(*)C") is None
+    assert made("*C(C)C(*)OC(C)=O") is None
 
 
 @pytest.mark.parametrize("text", ["*OCCNC(*)=O", "*NCCNC(*)=O"])
