@@ -10,7 +10,7 @@ from typing import Final
 from rdkit import Chem
 
 from inverse_design.polymer import RepeatUnit, stars
-from inverse_design.synthesis.retro import Chain, finished
+from inverse_design.synthesis.retro import Chain, finished, pattern_of
 
 Made = tuple[str, Counter[str]]
 """Route and monomers, counted."""
@@ -63,7 +63,7 @@ def vinyl(unit: RepeatUnit) -> Made | None:
         if made is None:
             continue
         found, against = made
-        strained = any(Chem.MolFromSmiles(text).HasSubstructMatch(Chem.MolFromSmarts(_NORBORNENE)) for text in found)
+        strained = any(Chem.MolFromSmiles(text).HasSubstructMatch(pattern_of(_NORBORNENE)) for text in found)
         rank = (against, not strained, len(found), max(map(len, found)), ".".join(sorted(found)))
         if best is None or rank < best[0]:
             route, monomers = _named(found)
@@ -187,7 +187,7 @@ def _named(monomers: Counter[str]) -> Made:
     routes: dict[str, None] = {}
     for text, count in monomers.items():
         mol = Chem.MolFromSmiles(text)
-        route = next((name for smarts, name in _VINYL_ROUTES if mol.HasSubstructMatch(Chem.MolFromSmarts(smarts))), "")
+        route = next((name for smarts, name in _VINYL_ROUTES if mol.HasSubstructMatch(pattern_of(smarts))), "")
         for smarts, name in (
             *_PRECURSORS,
             (_DIVINYL_ACETAL, "poly(vinyl acetate), hydrolysed, then acetalised with the aldehyde"),
@@ -267,16 +267,16 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     if _of_halves(closed_mol) or (len(path) > _LARGEST and sum(atom.GetAtomicNum() != 6 for atom in atoms) > 1):
         return None
     for smarts, sizes, route in _RINGS:
-        if len(path) in sizes and closed_mol.HasSubstructMatch(Chem.MolFromSmarts(smarts)):
+        if len(path) in sizes and closed_mol.HasSubstructMatch(pattern_of(smarts)):
             return route, Counter([closed])
     return None
 
 
 def _of_halves(ring: Chem.Mol) -> bool:
     """Whether a ring is a diester, diamide or the like, whose chain is made from a diacid; glycolides and morpholinediones open."""
-    acyls = ring.GetSubstructMatches(Chem.MolFromSmarts("[CX3;R](=O)[O,N;R]"))
+    acyls = ring.GetSubstructMatches(pattern_of("[CX3;R](=O)[O,N;R]"))
     several = min(len({match[0] for match in acyls}), len({match[2] for match in acyls})) > 1
-    return several and not ring.HasSubstructMatch(Chem.MolFromSmarts("O1[CX4][CX3](=O)[OX2,NX3][CX4][CX3]1=O"))
+    return several and not ring.HasSubstructMatch(pattern_of("O1[CX4][CX3](=O)[OX2,NX3][CX4][CX3]1=O"))
 
 
 def _without(edit: Chem.RWMol, ends: tuple[int, int]) -> Chem.RWMol:
@@ -327,7 +327,7 @@ def _of_alpha_acid(closed: str) -> Made | None:
     if products := _reaction(smarts).RunReactants((mol,)):
         Chem.SanitizeMol(products[0][0])
         return route, Counter([Chem.MolToSmiles(products[0][0])])
-    match = mol.GetSubstructMatch(Chem.MolFromSmarts("[O;r3]1[C;r3][C;r3]1=O"))
+    match = mol.GetSubstructMatch(pattern_of("[O;r3]1[C;r3][C;r3]1=O"))
     if not match:
         return None
     edit = Chem.RWMol(mol)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import combinations
 from typing import Final
 
@@ -15,7 +15,7 @@ from rdkit.Contrib.SA_Score import sascorer
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
 from inverse_design.synthesis.chain_growth import Made, metathesis, ring_opening, vinyl
 from inverse_design.synthesis.linkages import COUPLINGS, LEVELS, Linkage
-from inverse_design.synthesis.retro import Chain, cut_chain, matches, monomers_of, smallest
+from inverse_design.synthesis.retro import Chain, cut_chain, matches, monomers_of, pattern_of, smallest
 
 STATISTICAL: Final = "statistical copolymer: three or more monomers keep no order unless two are joined beforehand"
 # Bonds of the backbone that do not last; Odian (2004), and Allcock, Lampe & Mark, Contemporary Polymer Chemistry (2003).
@@ -126,11 +126,11 @@ def synthesis_of(canonical: str) -> Synthesis | None:
         return None
     route, found = made
     monomers = tuple(Monomer(smiles=text, count=count, sa_score=_sa_score(text)) for text, count in smallest(found).items())
-    unstable = [name for name, smarts in _UNSTABLE if chain.mol.HasSubstructMatch(_pattern(smarts))]
+    unstable = [name for name, smarts in _UNSTABLE if chain.mol.HasSubstructMatch(pattern_of(smarts))]
     unstable += [
         name
         for name, words, smarts in _COMPETING
-        if any(map(route.__contains__, words)) and unit.mol.HasSubstructMatch(_pattern(smarts))
+        if any(map(route.__contains__, words)) and unit.mol.HasSubstructMatch(pattern_of(smarts))
     ]
     if _substantial(found) > _FEW:
         unstable.append(STATISTICAL)
@@ -140,12 +140,7 @@ def synthesis_of(canonical: str) -> Synthesis | None:
 @lru_cache(maxsize=1 << 16)
 def _falls_apart(smiles: str) -> bool:
     mol = Chem.MolFromSmiles(smiles)
-    return any(mol.HasSubstructMatch(_pattern(smarts)) for smarts in _NEVER_BOTTLED)
-
-
-@cache
-def _pattern(smarts: str) -> Chem.Mol:
-    return Chem.MolFromSmarts(smarts)
+    return any(mol.HasSubstructMatch(pattern_of(smarts)) for smarts in _NEVER_BOTTLED)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -163,8 +158,8 @@ def _substantial(monomers: Counter[str]) -> int:
 
 def _routes(unit: RepeatUnit, chain: Chain) -> Iterator[Made]:
     """Routes, the one a chemist would name first first; those whose monomers cannot exist are left out."""
-    if chain.mol.HasSubstructMatch(_pattern("[1P]=[1N]")):
-        organic = chain.mol.HasSubstructMatch(_pattern("[1P]-[#6;!1]"))
+    if chain.mol.HasSubstructMatch(pattern_of("[1P]=[1N]")):
+        organic = chain.mol.HasSubstructMatch(pattern_of("[1P]-[#6;!1]"))
         for linkages in (_PHOSPHORANIMINE, _CHLOROPHOSPHORANIMINE) if organic else ((_PHOSPHAZENE,),):
             if (made := _cut(chain, linkages, whole=not organic)) is not None:
                 yield made
@@ -217,7 +212,7 @@ def _keeps_atoms(chain: Chain, monomers: Counter[str], linkages: Sequence[Linkag
         mol = Chem.MolFromSmiles(text)
         for atom in mol.GetAtoms():
             made[atom.GetSymbol()] += count
-        for pattern in (_pattern(linkage.leaving) for linkage in linkages if linkage.leaving):
+        for pattern in (pattern_of(linkage.leaving) for linkage in linkages if linkage.leaving):
             gone = [atom.GetSymbol() for atom in pattern.GetAtoms() if not atom.GetAtomMapNum()]
             for symbol in gone * len(mol.GetSubstructMatches(pattern)):
                 made[symbol] -= count

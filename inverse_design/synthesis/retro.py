@@ -280,8 +280,9 @@ def _with_caps(fragment: Chem.Mol, cap: str) -> Chem.Mol:
 
 
 @cache
-def _impossible() -> tuple[Chem.Mol, ...]:
-    return tuple(Chem.MolFromSmarts(smarts) for smarts in _IMPOSSIBLE)
+def pattern_of(smarts: str) -> Chem.Mol:
+    """Return the query of a SMARTS, read once."""
+    return Chem.MolFromSmarts(smarts)
 
 
 def finished(fragment: Chem.Mol) -> str | None:
@@ -306,7 +307,7 @@ def finished(fragment: Chem.Mol) -> str | None:
             mol.RemoveBond(oxygen, acyl)
             mol.AddBond(acyl, mol.AddAtom(Chem.Atom(8)), Chem.BondType.SINGLE)
         Chem.SanitizeMol(mol)
-    if any(mol.HasSubstructMatch(pattern) for pattern in _impossible()):
+    if any(mol.HasSubstructMatch(pattern_of(smarts)) for smarts in _IMPOSSIBLE):
         return None
     return str(Chem.MolToSmiles(mol))
 
