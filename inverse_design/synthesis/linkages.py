@@ -181,6 +181,13 @@ CONDENSATIONS: Final = (
     ),
 )
 
+AMINO_ALCOHOLS: Final = (
+    Linkage(  # Versteegen, Sijbesma and Meijer, Angew. Chem. Int. Ed. 38:2917 (1999); shorter ones close into oxazolidinones
+        kind="urethane",
+        route="self-polyaddition of amino alcohol through its isocyanate, made with phosgene or di-tert-butyl tricarbonate",
+        retro="[1NX3;H1;!$([1N][1C][1C][1O][1C]=O):1]-[1CX3;!R:2](=[O:3])-[1OX2:4]>>[N:1].Cl[C:2](=[O:3])Cl.[O:4]",
+    ),
+)
 SILOXANES: Final = (
     Linkage(
         kind="siloxane",
@@ -437,6 +444,6 @@ COUPLINGS: Final = (
 
 # Tried one after the other; the first whose monomers can exist is the route.
 LEVELS: Final = (
-    CONDENSATIONS, SILOXANES, ETHERS, MORE_ETHERS, SULFIDES, ARYL_KETONES, ARYL_SULFONES, OXIDATIONS, OLEFINS, ARYL_AMINES,
+    CONDENSATIONS, AMINO_ALCOHOLS, SILOXANES, ETHERS, MORE_ETHERS, SULFIDES, ARYL_KETONES, ARYL_SULFONES, OXIDATIONS, OLEFINS, ARYL_AMINES,
     ALIPHATIC, SILICON, ALDEHYDES, COUPLINGS,
 )  # fmt: skip

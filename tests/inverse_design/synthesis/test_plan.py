@@ -132,6 +132,8 @@ def test_rings_of_two_acids_are_made_from_their_halves(text: str, expected: set[
         ("*CNC(=O)N*", "formaldehyde", {"C=O", "NC(N)=O"}),
         ("*CNc1nc(N)nc(N*)n1", "formaldehyde", {"C=O", "Nc1nc(N)nc(N)n1"}),
         ("*C(C)C=CC(C)S(*)(=O)=O", "sulfur dioxide", {"CC=CC=CC", "O=S=O"}),
+        ("*OCCCCCNC(*)=O", "self-polyaddition of amino alcohol", {"NCCCCCO", "O=C(Cl)Cl"}),
+        ("*OCCOCCNC(*)=O", "self-polyaddition of amino alcohol", {"NCCOCCO", "O=C(Cl)Cl"}),
         ("*OCC(O)COc1ccc(*)cc1", "phenoxy", {"Oc1ccc(O)cc1", "ClCC1CO1"}),
     ],
 )
