@@ -43,9 +43,8 @@ GUESSES = 16  # questions that the teacher answers on each structure
 DISTILLED = 2.0  # weight of all its answers, relative to the measured values
 SHIPPED = Schedule(steps=26_000, tokens=192, accumulate=3, decay=0.5)
 ENDS = (6 / 13, 1)  # shares of the steps at which the step size has fallen to zero, to begin at its peak again
-FURTHER = replace(
-    SHIPPED, steps=8_000, muon=SHIPPED.muon / 2, adam=SHIPPED.adam / 2, decay=1.0
-)  # of a run that begins with a model
+# Of a run that begins with a model.
+FURTHER = replace(SHIPPED, steps=8_000, muon=SHIPPED.muon / 2, adam=SHIPPED.adam / 2, decay=1.0)
 REPORTED = ("tg_c", "bandgap_crystal", "eat_ev_per_atom")  # what the authors judge their model by weighs twice as much
 # Simulated properties that the engine does not offer, but that teach the encoder; answers in standard deviations.
 AUXILIARY = ("tg_md_c", "density_md_gcm3", "nc_md", "eps_md", "cp_md", "cte_md_1_k", "bulk_modulus_md", "rg_md_a")

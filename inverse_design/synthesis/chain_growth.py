@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -72,7 +72,7 @@ def vinyl(unit: RepeatUnit) -> Made | None:
 
 
 def _comonomer(mol: Chem.Mol, index: int) -> str | None:
-    """SO2 or CO as a link of the chain."""
+    """The gas that an SO2 or C=O of the chain is."""
     atom = mol.GetAtomWithIdx(index)
     doubled = sum(bond.GetBondTypeAsDouble() == 2 and bond.GetOtherAtom(atom).GetAtomicNum() == 8 for bond in atom.GetBonds())
     if atom.GetAtomicNum() == 16 and doubled == 2:
@@ -206,8 +206,9 @@ def _named(monomers: Counter[str]) -> Made:
     for gas, name in _GAS_ROUTES.items():
         if gas in found:
             return name, found
-    free = len(names) > 1 and any("coordination" not in name and "addition" not in name for name in names)
-    return "radical copolymerisation" if free else " and ".join(names), found
+    # Of monomers that grow by different mechanisms only radicals take both, unless a metal does.
+    mixed = len(names) > 1 and any("coordination" not in name and "addition" not in name for name in names)
+    return "radical copolymerisation" if mixed else " and ".join(names), found
 
 
 def _reaction(smarts: str) -> Chem.rdChemReactions.ChemicalReaction:
@@ -264,7 +265,7 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     if len(path) == 3 and (amino := _of_alpha_acid(closed)) is not None:
         return amino
     closed_mol = Chem.MolFromSmiles(closed)
-    if _of_halves(closed_mol) or (len(path) > _LARGEST and sum(atom.GetAtomicNum() != 6 for atom in atoms) > 1):
+    if _of_halves(atoms) or (len(path) > _LARGEST and sum(atom.GetAtomicNum() != 6 for atom in atoms) > 1):
         return None
     for smarts, sizes, route in _RINGS:
         if len(path) in sizes and closed_mol.HasSubstructMatch(pattern_of(smarts)):
@@ -272,11 +273,17 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     return None
 
 
-def _of_halves(ring: Chem.Mol) -> bool:
-    """Whether a ring is a diester, diamide or the like, whose chain is made from a diacid; glycolides and morpholinediones open."""
-    acyls = ring.GetSubstructMatches(pattern_of("[CX3;R](=O)[O,N;R]"))
-    several = min(len({match[0] for match in acyls}), len({match[2] for match in acyls})) > 1
-    return several and not ring.HasSubstructMatch(pattern_of("O1[CX4][CX3](=O)[OX2,NX3][CX4][CX3]1=O"))
+def _of_halves(ring: Sequence[Chem.Atom]) -> bool:
+    """Whether the ring that these atoms close into is a diester, diamide or the like, whose chain is made from a diacid;
+    glycolides and morpholinediones are none."""
+    size = len(ring)
+    acyls = [at for at, atom in enumerate(ring) if _comonomer(atom.GetOwningMol(), atom.GetIdx()) == "[C-]#[O+]"]
+    beside = [{side % size for side in (at - 1, at + 1) if ring[side % size].GetAtomicNum() in (7, 8)} for at in acyls]
+    joined = set().union(*beside)
+    if sum(map(bool, beside)) < 2 or len(joined) < 2:
+        return False
+    of_alpha_acids = size == 6 and len(joined) == 2 and max(joined) - min(joined) == 3
+    return not (of_alpha_acids and any(ring[at].GetAtomicNum() == 8 for at in joined))
 
 
 def _without(edit: Chem.RWMol, ends: tuple[int, int]) -> Chem.RWMol:

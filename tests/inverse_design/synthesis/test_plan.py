@@ -110,6 +110,8 @@ def test_metathesis_opens_olefins_between_saturated_carbons(text: str, expected:
         ("*OCC(=O)OC(C)C(*)=O", {"CC1OC(=O)COC1=O"}),  # alternating lactic and glycolic acid
         ("*NCC(=O)OC(C)C(*)=O", {"CC1OC(=O)CNC1=O"}),  # of a morpholinedione
         ("*OCCOCC(*)=O", {"O=C1COCCO1"}),  # polydioxanone
+        ("*OCCCCCC(*)=O", {"O=C1CCCCCO1"}),
+        ("*CC(CN1C(=O)NC(=O)C1(C)C)O*", {"CC1(C)C(=O)NC(=O)N1CC1CO1"}),  # the diamide ring that hangs from it stays
         ("*C(=O)CCCCC(=O)O*", {"O=C1CCCCC(=O)O1"}),
     ],
 )
