@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from safetensors.torch import load_file, save_file
 
+from inverse_design.errors import ModelError
 from inverse_design.properties import PROPERTIES
 from inverse_design.text2text.t5 import T5, T5Config
 from inverse_design.text2text.training import Pairs, Schedule, begin_with, load_pairs, new_model, save_pairs, train
@@ -117,8 +118,14 @@ def train_polync(
     """Train in `work` from the tables in `data`, then calibrate; the same call continues an interrupted run to the step.
 
     start: a model folder whose tokenizer and weights the run begins with; what comes out is the average of both ends.
+    Raises ModelError where `work` holds a run that began otherwise.
     """
     torch.set_num_threads(threads)
+    begun = (work / "snapshot-0.safetensors").exists()
+    if (work / "progress.json").exists() and begun != (start is not None):
+        raise ModelError(
+            f"{work}: holds a run that began {'with' if begun else 'without'} --start; name another folder with --work"
+        )
     work.mkdir(parents=True, exist_ok=True)
     kept = work / "examples.safetensors"
     if not kept.exists():

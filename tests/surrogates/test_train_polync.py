@@ -14,6 +14,7 @@ import torch
 from rdkit import Chem
 from safetensors.torch import load_file, save_file
 
+from inverse_design.errors import ModelError
 from inverse_design.split import calibration, held_out, key
 from surrogates.observations import TRAIN, read_observations
 from surrogates.train_polync import (
@@ -171,3 +172,7 @@ def test_a_run_begins_with_the_weights_and_words_of_a_model_and_ends_half_way_fr
         half_way = (tensor.float() + trained[f"model.{name}"]) / 2
         torch.testing.assert_close(shipped[name].float(), half_way, rtol=1e-3, atol=1e-3)
     assert any(not torch.equal(tensor, shipped[name]) for name, tensor in begun.items())
+    with pytest.raises(ModelError, match="began without --start"):
+        train_polync(data, first, replace(FURTHER, steps=3), 1, lambda _: None, start=first)
+    with pytest.raises(ModelError, match="began with --start"):
+        train_polync(data, second, replace(SHIPPED, steps=2), 1, lambda _: None)
