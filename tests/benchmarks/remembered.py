@@ -18,11 +18,11 @@ from inverse_design.protocols import Row, WorkerSpec
 
 
 class Remembering:
-    """Runs shards in this process; a row that any run has asked before, of the same models, is looked up."""
+    """Runs shards in this process; a row that any run has asked before, of the same models and code, is looked up."""
 
     def __init__(self, file: Path) -> None:
         self._workers = Workers()
-        self._models = "".join(model.digest for model in at_hand())
+        self._models = "".join(model.digest for model in at_hand()) + _code()
         self._known = sqlite3.connect(file, timeout=60, isolation_level=None)
         self._known.execute("PRAGMA journal_mode=WAL")
         self._known.execute("PRAGMA synchronous=OFF")
@@ -45,6 +45,13 @@ class Remembering:
 
     def close(self) -> None:
         self._known.close()
+
+
+def _code() -> str:
+    """Digest of all that workers run: what is refused, for one, is decided by no model."""
+    root = Path(__file__).parents[2]
+    files = sorted(file for package in ("inverse_design", "generators", "surrogates") for file in (root / package).rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 class Nothing:
