@@ -248,7 +248,8 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     bonds = [mol.GetBondBetweenAtoms(a, b) for a, b in pairwise(path)]
     if any(atom.IsInRing() for atom in atoms) or any(bond.GetBondTypeAsDouble() != 1 for bond in bonds):
         return None
-    if not 2 <= len(path) <= 17 or all(atom.GetAtomicNum() == 6 for atom in atoms):
+    others = sum(atom.GetAtomicNum() != 6 for atom in atoms)
+    if not 2 <= len(path) <= 17 or not others or (len(path) > _LARGEST and others > 1) or _of_halves(atoms):
         return None
     edit = Chem.RWMol(mol)
     Chem.Kekulize(edit, clearAromaticFlags=True)
@@ -265,8 +266,6 @@ def ring_opening(unit: RepeatUnit) -> Made | None:
     if len(path) == 3 and (amino := _of_alpha_acid(closed)) is not None:
         return amino
     closed_mol = Chem.MolFromSmiles(closed)
-    if _of_halves(atoms) or (len(path) > _LARGEST and sum(atom.GetAtomicNum() != 6 for atom in atoms) > 1):
-        return None
     for smarts, sizes, route in _RINGS:
         if len(path) in sizes and closed_mol.HasSubstructMatch(pattern_of(smarts)):
             return route, Counter([closed])

@@ -230,7 +230,5 @@ def begin_with(model: T5, folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     try:
         model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        raise ModelError(
-            f"{folder}: a network of another size than the bundled one, which a run cannot begin with: {error}"
-        ) from None
+    except RuntimeError:
+        raise ModelError(f"{folder}: a network of another size than the bundled one; a run cannot begin with it") from None
