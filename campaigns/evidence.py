@@ -16,6 +16,7 @@ from inverse_design.descriptor_names import NAMES
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
 from inverse_design.state import State
+from inverse_design.units import Unit
 from surrogates.calibration import Z80
 
 PROMPTS: Final = 8
@@ -57,13 +58,13 @@ def doubts(state: State, models: Mapping[str, str]) -> list[Row]:
     """Return how far each property is to be trusted: domain and interval of the scored candidates, surrogates that differ, and
     errors on polymers that no model was trained on, where they are known for exactly these models (name -> digest)."""
     rows, held_out, history = [], _held_out(state, models), state.history()
-    for name in (target.property for target in state.spec.targets):
+    for name, unit in ((target.property, target.shown) for target in state.spec.targets):
         inside, std = history.domain[name][history.scored], history.std[name][history.scored]
         apart = [value for term in PROPERTIES[name].asked for value in state.disagreement.get(term, [])]
         rows.append(
             {
                 "property": name,
-                "unit": PROPERTIES[name].unit,
+                "unit": unit,
                 "inside": float(np.mean(inside)) if len(inside) else None,
                 "half": float(np.median(Z80 * std)) if len(std) else None,
                 "both": len(apart),
@@ -88,7 +89,7 @@ def adherence(state: State) -> list[Row]:
 
 def laboratory(state: State) -> list[Row]:
     """Return one row a measured property: each polymer told with its prediction before any correction, and what was corrected."""
-    rows = []
+    rows, asked = [], {target.property: target.shown for target in state.spec.targets}
     for name, correction in state.lab.corrections.items():
         pairs: list[Row] = [
             {
@@ -103,7 +104,7 @@ def laboratory(state: State) -> list[Row]:
         rows.append(
             {
                 "property": name,
-                "unit": PROPERTIES[name].unit,
+                "unit": asked[name] if name in asked else Unit.of(PROPERTIES[name]),
                 "pairs": pairs,
                 "inside": sum(pair["inside"] for pair in pairs),
                 "before": correction.before if correction.members else None,

@@ -19,6 +19,7 @@ from inverse_design.protocols import Row, Worker
 from inverse_design.split import key
 from inverse_design.state import Round
 from inverse_design.target import combined, log_feasibility
+from inverse_design.units import Unit
 
 if TYPE_CHECKING:
     from inverse_design.spec import CampaignSpec, Target
@@ -111,7 +112,7 @@ def judged(spec: CampaignSpec, row: Row, lab: Lab) -> Row:
         if one["value"] is None:
             change.append(f"a model that answers {target.property} for this repeat unit")
         elif one["short_by"]:
-            change.append(f"{target.property} {_direction(target, one['value'])} by {one['short_by']:.3g} {one['unit']}")
+            change.append(f"{target.property} {_direction(target, one['value'])} by {target.shown.distance(one['short_by'])}")
         if one["in_domain"] is False:
             change.append(f"{target.property} from a model that knows repeat units like this one")
     if joint is not None and joint < spec.confidence and not any(one["short_by"] for one in targets):
@@ -157,7 +158,12 @@ def _gate(name: str, passed: bool, found: str, asked: str) -> Row:
 
 def _target(target: Target, scores: list[Row], canonical: str | None, lab: Lab) -> Row:
     answer = lab.answer(target.property, canonical or "", combined(scores, target.property))
-    row: Row = {"property": target.property, "wanted": wanted(target), "unit": PROPERTIES[target.property].unit}
+    row: Row = {
+        "property": target.property,
+        "wanted": wanted(target),
+        "unit": PROPERTIES[target.property].unit,
+        "shown": target.shown.name,
+    }
     if answer is None:
         return row | dict.fromkeys(("value", "std", "in_domain", "probability", "short_by"))
     mean, std = np.array([answer.mean]), np.array([answer.std])
@@ -193,9 +199,12 @@ def told(row: Row) -> str:
     lines += [f"{'pass' if gate['passed'] else 'FAIL'}  {gate['gate']}: {gate['found']}" for gate in row["gates"]]
     for score in row["scores"]:
         known = "" if score["in_domain"] else ", out of its domain"
-        lines.append(f"score {score['surrogate']} {score['property']}: {score['mean']:.4g}, sd {score['std']:.3g}{known}")
+        lines.append(
+            f"score {score['surrogate']} {score['property']}: {score['mean']:.4g} {PROPERTIES[score['property']].unit}, sd {score['std']:.3g}{known}"
+        )
     for one in row["targets"]:
-        value = "no answer" if one["value"] is None else f"{one['value']:.4g} {one['unit']}, P = {one['probability']:.2f}"
+        unit = Unit.of(PROPERTIES[one["property"]], one["shown"])
+        value = "no answer" if one["value"] is None else f"{unit.brief(one['value'])} {unit.name}, P = {one['probability']:.2f}"
         lines.append(f"target {one['wanted']}: {value}")
     if row["probability"] is not None:
         lines.append(f"joint probability {row['probability']:.2f}, wanted {row['confidence']:g}")

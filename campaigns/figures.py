@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from inverse_design.protocols import Row
+from inverse_design.units import Unit
 
 WIDTH: Final = 560
 HEIGHT: Final = 180
@@ -50,8 +52,8 @@ def _places(rounds: list[Row], share: float) -> list[Row]:
     ]
 
 
-def boxes(spread: list[Row], low: float | None, high: float | None) -> Row | None:
-    """Return a box a round from the quantiles of a predicted property, with the band that the target asks for."""
+def boxes(spread: list[Row], low: float | None, high: float | None, unit: Unit) -> Row | None:
+    """Return a box a round from the quantiles of a predicted property, with the band that the target asks for and ticks in `unit`."""
     if not spread:
         return None
     values = [value for row in spread for value in row["quantiles"]] + [bound for bound in (low, high) if bound is not None]
@@ -59,7 +61,7 @@ def boxes(spread: list[Row], low: float | None, high: float | None) -> Row | Non
     bottom, top = axis.band(low, high)
     return {
         "zone": (top, round(bottom - top, 1)),
-        "ticks": axis.ticks(),
+        "ticks": axis.ticks(unit=unit),
         "boxes": [
             row | place | {"y": [round(axis.at(value), 1) for value in row["quantiles"]]}
             for row, place in zip(spread, _places(spread, 0.44), strict=True)
@@ -67,11 +69,12 @@ def boxes(spread: list[Row], low: float | None, high: float | None) -> Row | Non
     }
 
 
-def scatter(candidates: list[Row], x: Row, y: Row) -> Row | None:
-    """Return candidates on two properties, the area that both targets ask for, and the Pareto front of those that pass (of all
+def scatter(candidates: list[Row], first: tuple[Row, Unit], second: tuple[Row, Unit]) -> Row | None:
+    """Return candidates on two properties, each a target and the unit of its ticks, the area that both targets ask for, and the Pareto front of those that pass (of all
     where none does), for targets with a better side."""
     if not candidates:
         return None
+    (x, x_unit), (y, y_unit) = first, second
     across = _Axis.over(candidates, x, 0, WIDTH)
     up = _Axis.over(candidates, y, 2 * HEIGHT, 0)
     points = [
@@ -103,8 +106,8 @@ def scatter(candidates: list[Row], x: Row, y: Row) -> Row | None:
         "points": points[::-1],
         "front": front,
         "zone": (left, top, round(right - left, 1), round(bottom - top, 1)),
-        "x_ticks": across.ticks(),
-        "y_ticks": up.ticks(),
+        "x_ticks": across.ticks(unit=x_unit),
+        "y_ticks": up.ticks(unit=y_unit),
         "height": 2 * HEIGHT,
     }
 
@@ -136,11 +139,23 @@ class _Axis:
         """Where a window of values starts and ends, the ends of the axis where it is open."""
         return round(self.start if low is None else self.at(low), 1), round(self.end if high is None else self.at(high), 1)
 
-    def ticks(self, about: int = 5) -> list[Row]:
-        """Round numbers: 1, 2 or 5 times a power of ten."""
-        rough = (self.high - self.low) / about
-        power = 10.0 ** len(str(int(rough))) / 10 if rough >= 1 else 10.0 ** -next(n for n in range(1, 30) if rough * 10**n >= 1)
-        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
-        first = int(self.low // step) + 1
-        values = [step * index for index in range(first, first + 3 * about) if step * index <= self.high]
-        return [{"at": round(self.at(value), 1), "text": f"{value:g}".replace("-", "\N{MINUS SIGN}")} for value in values]
+    def ticks(self, about: int = 5, unit: Unit | None = None) -> list[Row]:
+        """Round numbers of `unit`: 1, 2 or 5 times a power of ten, as steps, or as values where they go over more than a power."""
+        low, high = (self.low, self.high) if unit is None else (unit.value(self.low), unit.value(self.high))
+        if unit is not None and unit.factors and high > 10 * low:
+            powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+            each = (1,) if len(powers) > about else (1, 2, 5) if len(powers) < 3 else (1, 3)
+            values = [one for power in powers for part in each if low <= (one := part * 10.0**power) <= high]
+        else:
+            rough = (high - low) / about
+            power = (
+                10.0 ** len(str(int(rough))) / 10 if rough >= 1 else 10.0 ** -next(n for n in range(1, 30) if rough * 10**n >= 1)
+            )
+            step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+            start = int(low // step) + 1
+            values = [step * index for index in range(start, start + 3 * about) if step * index <= high]
+        places = values if unit is None else [unit.item.convert(value, unit.name) for value in values]
+        return [
+            {"at": round(self.at(place), 1), "text": f"{value:g}".replace("-", "\N{MINUS SIGN}")}
+            for place, value in zip(places, values, strict=True)
+        ]

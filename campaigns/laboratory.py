@@ -22,6 +22,7 @@ from inverse_design.ranking import diverse, ranked
 from inverse_design.spec import CampaignSpec
 from inverse_design.state import Candidate, State
 from inverse_design.target import combined
+from inverse_design.units import Unit
 from surrogates.calibration import Z80
 
 Ask = Callable[[Sequence[str]], list[list[Row]]]
@@ -50,16 +51,16 @@ def suggest(found: State, count: int, spread: bool) -> list[Candidate]:
 
 def sheet(found: State, chosen: Sequence[Candidate]) -> list[Row]:
     """Return the rows of a table to fill in: ids, structures, predictions with 80 % intervals, and empty columns."""
-    rows = []
+    rows, units = [], {target.property: target.shown for target in found.spec.targets}
     for candidate in chosen:
         row: Row = {"id": candidate.id, "psmiles": candidate.psmiles, "polymer_class": candidate.polymer_class}
         for name, answer in candidate.predictions.items():
-            unit, half = PROPERTIES[name].unit, Z80 * answer.std
-            row[f"predicted {name} / {unit}"] = round(answer.mean, PROPERTIES[name].digits or None)
-            row[f"predicted {name} from"] = round(answer.mean - half, PROPERTIES[name].digits or None)
-            row[f"predicted {name} to"] = round(answer.mean + half, PROPERTIES[name].digits or None)
+            unit, half = units[name], Z80 * answer.std
+            row[f"predicted {name} / {unit.name}"] = unit.rounded(answer.mean)
+            row[f"predicted {name} from"] = unit.rounded(answer.mean - half)
+            row[f"predicted {name} to"] = unit.rounded(answer.mean + half)
         row |= {"predicted to pass": round(candidate.probability, 3), "predicted sa_score": round(candidate.sa_score, 2)}
-        rows.append(row | {f"{name} / {PROPERTIES[name].unit}": None for name in candidate.predictions} | {"note": None})
+        rows.append(row | {f"{name} / {units[name].name}": None for name in candidate.predictions} | {"note": None})
     return rows
 
 
@@ -109,9 +110,13 @@ class Told:
         for name, answer in new.predictions.items():
             was, measured = old.predictions[name], new.measured.get(name)
             if measured is not None and measured.value is not None:
-                reasons.append(f"measured {name} {_shown(name, measured.value)}, predicted {_shown(name, was.mean, was.std)}")
+                reasons.append(
+                    f"measured {name} {self._told(name, measured.value)}, predicted {self._told(name, was.mean, was.std)}"
+                )
             elif answer != was:
-                reasons.append(f"{name} now {_shown(name, answer.mean, answer.std)}, was {_shown(name, was.mean, was.std)}")
+                reasons.append(
+                    f"{name} now {self._told(name, answer.mean, answer.std)}, was {self._told(name, was.mean, was.std)}"
+                )
         if new.measured and not reasons:
             reasons.append("told of, without a value")
         chance = f"P(pass) {old.probability:.2f} -> {new.probability:.2f}"
@@ -138,9 +143,9 @@ class Told:
         lines += [f"columns not read: {', '.join(found.unread)}"] if found.unread else []
         lines += [f"taken for granted: {', '.join(found.assumed)}"] if found.assumed else []
         for name, correction in self.after.lab.corrections.items():
-            unit = PROPERTIES[name].unit
+            unit = self._unit(name)
             how = ", ".join(f"{_HOW[form]} {share:.0%}" for form, share in correction.shares.items())
-            figures = f": {how}; leave-one-out error {correction.before:.3g} -> {correction.after:.3g} {unit}, error bars x {correction.widen:.2f}"
+            figures = f": {how}; leave-one-out error {unit.distance(correction.before)} -> {unit.distance(correction.after)}, error bars x {correction.widen:.2f}"
             lines.append(f"{name}: {correction.measured} measured{figures if how else ', too few to correct predictions'}")
         changes = self.changes()
         moved = [f"  {change}" for change in changes]
@@ -184,26 +189,38 @@ class Told:
             one = self.after.lab.measured[canonical][name]
             cells = ", ".join(repr(reading.cell) for reading in readings if reading.property == name)
             low, high = (
-                f" {mark} {_shown(name, value)}" if abs(value) < float("inf") else ""
+                f" {mark} {self._told(name, value)}" if abs(value) < float("inf") else ""
                 for mark, value in ((">", one.low), ("<", one.high))
             )
-            value = f" = {_shown(name, one.value, one.std)}" if one.value is not None else ""
+            value = f" = {self._told(name, one.value, one.std)}" if one.value is not None else ""
             yield f"{label}  {name}{value}{low}{high}  (from {cells})"
 
     def doubtful(self) -> list[str]:
         """Return what looks like a slip: values far from what was predicted, and replicates far from each other."""
         found = []
         for name, correction in self.after.lab.corrections.items():
-            scale = PROPERTIES[name].scale
+            unit = self._unit(name)
             for point in correction.points:
                 cells = [one for one in self.understood.readings if one.canonical == point.canonical and one.property == name]
                 values = [one.value for one in cells if one.value is not None and not one.bound]
-                if values and max(values) - min(values) > scale:
-                    found.append(f"{cells[0].where}: replicates of {name} lie {max(values) - min(values):.3g} apart")
+                if values and (apart := max(values) - min(values)) > unit.item.scale:
+                    found.append(f"{cells[0].where}: replicates of {name} lie {unit.distance(apart)} apart")
                 elif values and abs(point.value - point.predicted.mean) > _FAR * math.hypot(point.predicted.std, point.std):
-                    said = _shown(name, point.predicted.mean, point.predicted.std)
-                    found.append(f"{cells[0].where}: {_shown(name, point.value)}, predicted {said}; are unit and sample right?")
+                    said = self._told(name, point.predicted.mean, point.predicted.std)
+                    found.append(
+                        f"{cells[0].where}: {unit.text(point.value)} {unit.name}, predicted {said}; are unit and sample right?"
+                    )
         return found
+
+    def _unit(self, name: str) -> Unit:
+        """The unit that the campaign asks for a property in, its own where it asks for none."""
+        asked = (target.shown for target in self.after.spec.targets if target.property == name)
+        return next(asked, Unit.of(PROPERTIES[name]))
+
+    def _told(self, name: str, value: float, std: float | None = None) -> str:
+        unit = self._unit(name)
+        half = "" if std is None else f" {unit.around(Z80 * std)}"
+        return f"{unit.text(value)}{half} {unit.name}"
 
 
 def tell(spec: CampaignSpec, ledger: Ledger, source: str, columns: Sequence[str], rows: Iterator[list[str]], ask: Ask) -> Told:
@@ -258,13 +275,6 @@ def _recommended(found: State) -> dict[str, int]:
     every = ranked(found)
     passing = [one for one in every if found.passes(one)] or every
     return {one.canonical: rank for rank, one in enumerate(passing[: found.spec.want.candidates], 1)}
-
-
-def _shown(name: str, value: float, std: float | None = None) -> str:
-    item = PROPERTIES.get(name)
-    digits = 0 if item is None else item.digits
-    half = "" if std is None else f" ± {Z80 * std:.{digits}f}"
-    return f"{value:.{digits}f}{half} {item.unit if item else ''}".rstrip()
 
 
 def _some(lines: list[str]) -> list[str]:

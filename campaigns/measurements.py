@@ -18,18 +18,13 @@ from campaigns.tables import STRUCTURES, Table, plain
 from inverse_design.lab import Bound, Reading
 from inverse_design.polymer import RepeatUnit, canonical_units, parse
 from inverse_design.properties import PROPERTIES, Property
+from inverse_design.units import spelled
 
 OURS: Final = ("polymerclass", "rank")
 """Columns of the sheet that nobody fills in."""
 REMARKS: Final = ("note", "notes", "remark", "remarks", "comment", "comments", "solubility", "appearance")
 
 _NAMES: Final = {plain(name): item for item in PROPERTIES.values() for name in (item.name, item.label, item.column)}
-_SPELLINGS: Final = {
-    "oc": "degC", "degc": "degC", "c": "degC", "celsius": "degC", "degk": "K", "k": "K", "kelvin": "K", "of": "degF", "degf": "degF", "f": "degF",
-    "g/cc": "g/cm3", "g/ml": "g/cm3", "gcm-3": "g/cm3", "gcm3": "g/cm3", "kgm3": "kg/m3", "g/cm3": "g/cm3", "kg/m3": "kg/m3", "kgm-3": "kg/m3",
-    "ev": "eV", "mev": "meV", "ev/atom": "eV/atom", "w/mk": "W/mK", "w/(mk)": "W/mK", "wm-1k-1": "W/mK", "barrer": "Barrer",
-    "log10(barrer)": "log10(Barrer)", "log10barrer": "log10(Barrer)", "%": "%", "-": "-", "1": "-",
-}  # fmt: skip
 _NUMBER: Final = r"[-+\N{MINUS SIGN}]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?"
 _VALUE: Final = re.compile(
     rf"(?P<bound>[<>]=?|≤|≥|~|≈|ca\.?|about)?\s*(?P<value>{_NUMBER})"
@@ -128,13 +123,13 @@ def _column(place: int, header: str, columns: Sequence[str]) -> _Column | None:
     if item is None:
         # `Tg_degC`: the name and a unit run together; the longest name that fits, so that none is taken for another.
         together = plain(header)
-        fitting = [known for known in _NAMES if together.startswith(known) and _spelled(together[len(known) :])]
+        fitting = [known for known in _NAMES if together.startswith(known) and spelled(together[len(known) :])]
         if not fitting:
             return None
         longest = max(fitting, key=len)
         item, unit = _NAMES[longest], together[len(longest) :]
-    own = _spelled(unit) if unit else item.unit
-    if own not in (item.unit, *item.units, "Barrer") or (own == "Barrer") > (item.unit == "log10(Barrer)"):
+    own = spelled(unit) if unit else item.unit
+    if own not in item.accepted:
         return None
     return _Column(place=place, header=header, item=item, unit=own)
 
@@ -156,20 +151,6 @@ def _unit_in(header: str) -> bool:
     return bool(unit) or plain(name) not in _NAMES
 
 
-def _spelled(unit: str) -> str:
-    """Return a unit as the table of properties spells it, or as it is."""
-    text = (
-        unit.strip()
-        .replace("°", "deg")
-        .replace("º", "deg")
-        .replace("℃", "degC")
-        .replace("³", "3")
-        .replace("⁻", "-")
-        .replace("¹", "1")
-    )
-    return _SPELLINGS.get(re.sub(r"[\s^·.*]", "", text).lower(), "")
-
-
 def _predicted(header: str, columns: Sequence[str]) -> bool:
     """Whether a column holds what this project has predicted, which must never come back as a measurement."""
     return "predicted" in header.lower() or f"{header}_low80" in columns or header.endswith(("_low80", "_high80", "_std"))
@@ -185,17 +166,17 @@ def _reading(column: _Column, cell: str, canonical: str, psmiles: str, where: st
         # Words are a result too: insoluble, decomposed, no transition seen.
         return replace(base, property=item.name) if _WORD.match(cell) else f"{cell!r} is neither a number nor a remark"
     unit = column.unit
-    if match["unit"] and (unit := _spelled(match["unit"])) not in (item.unit, *item.units, "Barrer"):
-        return f"{cell!r}: {match['unit'].strip()!r} is no unit of {item.name}; wanted {', '.join((item.unit, *item.units))}"
+    if match["unit"] and (unit := spelled(match["unit"])) not in item.accepted:
+        return f"{cell!r}: {match['unit'].strip()!r} is no unit of {item.name}; wanted {', '.join(item.accepted)}"
     numbers = [_number(match[name]) for name in ("value", "end", "dash") if match[name]]
     try:
-        values = [_converted(item, number, unit) for number in numbers]
+        values = [item.convert(number, unit) for number in numbers]
     except ValueError:
         return f"{cell!r}: has no logarithm"
     value = sum(values) / len(values)
     if not item.low <= value <= item.high:
         return f"{cell!r}: {value:.4g} {item.unit} is out of reach, {item.name} lies between {item.low:g} and {item.high:g}; is the unit {unit}?"
-    std = abs(_converted(item, numbers[0] + _number(match["std"]), unit) - value) if match["std"] else None
+    std = abs(item.convert(numbers[0] + _number(match["std"]), unit) - value) if match["std"] else None
     if len(values) > 1:
         std = abs(values[1] - values[0]) / math.sqrt(12)  # anywhere between the two
     return replace(base, property=item.name, value=value, bound=_BOUNDS.get(match["bound"] or "", ""), std=std)
@@ -203,12 +184,6 @@ def _reading(column: _Column, cell: str, canonical: str, psmiles: str, where: st
 
 def _number(text: str) -> float:
     return float(text.replace(",", ".").replace("\N{MINUS SIGN}", "-"))
-
-
-def _converted(item: Property, value: float, unit: str) -> float:
-    if unit == "Barrer":
-        return math.log10(value)
-    return item.convert(value, unit)
 
 
 def cells(

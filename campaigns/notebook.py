@@ -9,6 +9,8 @@ from campaigns.campaign import Campaign
 from campaigns.results import Results, column, wanted
 from inverse_design.drawing import STYLE, bracketed
 from inverse_design.properties import PROPERTIES
+from inverse_design.protocols import Row
+from inverse_design.units import Unit
 
 SHOWN = 12
 """Candidates of results that a notebook shows; `rows` and `to_pandas` have all."""
@@ -29,13 +31,13 @@ def results_html(results: Results) -> str:
     heads = [
         "",
         "repeat unit",
-        *(f"{PROPERTIES[one.property].heading} / {PROPERTIES[one.property].unit}" for one in targets),
+        *(one.shown.heading for one in targets),
         "P(pass)",
         "class",
     ]
     rows = []
     for row in islice(results.rows(SHOWN), SHOWN):
-        values = [_value(row, column(PROPERTIES[one.property]), PROPERTIES[one.property].digits) for one in targets]
+        values = [_value(row, column(PROPERTIES[one.property]), one.shown) for one in targets]
         cells = [str(row["rank"]), "", *values, f"{row['probability']:.2f}", row["polymer_class"]]
         drawn = [f"<td>{escape(cell)}</td>" for cell in cells]
         drawn[1] = f"<td title='{escape(row['psmiles'], quote=True)}'>{bracketed(row['psmiles'])}</td>"
@@ -47,7 +49,7 @@ def results_html(results: Results) -> str:
     return f"<div>{STYLE}<p style='white-space:pre-line'>{escape(results.sentence())}</p>{table}{tail}</div>"
 
 
-def _value(row: dict[str, object], name: str, digits: int) -> str:
+def _value(row: Row, name: str, unit: Unit) -> str:
     if row.get(f"{name}_measured") is not None:
-        return f"{row[name]:.{digits}f} measured"
-    return f"{row[f'{name}_low80']:.{digits}f} to {row[f'{name}_high80']:.{digits}f}"
+        return f"{unit.text(row[name])} measured"
+    return f"{unit.text(row[f'{name}_low80'])} to {unit.text(row[f'{name}_high80'])}"

@@ -56,8 +56,9 @@ def _in_range(target: Target, known: Measured) -> Row:
     check = f"{wanted(target)}: {f'polymers computed by {method}' if method else 'measured polymers'}"
     if target.property not in known.counts:
         return _row(check, AMBER, "fewer than 20 polymers have a value", "treat predictions as guesses")
-    values, share, unit = known.quantiles[target.property], known.share(_window(target)), PROPERTIES[target.property].unit
-    found = f"{share:.2%} of {known.counts[target.property]:,} lie within ({values[0]:.4g} to {values[-1]:.4g} {unit}, median {values[50]:.4g})"
+    values, share, unit = known.quantiles[target.property], known.share(_window(target)), target.shown
+    least, middle, most = (unit.brief(values[place]) for place in (0, 50, -1))
+    found = f"{share:.2%} of {known.counts[target.property]:,} lie within ({least} to {most} {unit.name}, median {middle})"
     if target.low > values[-1] or target.high < values[0]:
         return _row(check, RED, found, "nothing known is like it: models extrapolate; ask for less")
     if share < 0.01:
@@ -74,9 +75,8 @@ def _resolved(target: Target, spec: CampaignSpec, cast: Cast) -> Row:
             f"{wanted(target)}: resolution of the models", AMBER, "the error bars of one's own models are seen once they run"
         )
     best, std = max(_reachable(target, std) for std in stds), min(stds)
-    unit = PROPERTIES[target.property].unit
     check = f"{wanted(target)}: resolution of the models"
-    found = f"error {std:.3g} {unit} (1 sd) at best; a candidate passes with probability {best:.2f} at most, {each:.2f} is needed"
+    found = f"error {target.shown.distance(std)} (1 sd) at best; a candidate passes with probability {best:.2f} at most, {each:.2f} is needed"
     if best < each:
         return _row(
             check, RED, found, f"no candidate can pass; widen the window or lower confidence to {best ** len(spec.targets):.2f}"

@@ -20,6 +20,7 @@ from inverse_design.polymer import RepeatUnit, parse
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
 from inverse_design.reference.textbook import textbook
+from inverse_design.units import Unit
 
 # Verdict -> headline and tone (a CSS class of the template).
 _HEADLINES: Final = {
@@ -51,7 +52,7 @@ def render(context: Row) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": _figure, "short": _short, "in_print": in_print}
+    environment.filters |= {"figure": _figure, "short": _short, "in_print": in_print, "told": _told, "wide": _wide}
     pairs = [(a, b) for b in range(len(targets)) for a in range(b)][:_PAIRS] if candidates else []
     script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -66,8 +67,14 @@ def render(context: Row) -> str:
         scales=scales,
         shown=[_shown(row, scales) for row in candidates],
         chart=yields(context["rounds"]),
-        moves=[boxes(context["spread"][target["property"]], target["low"], target["high"]) for target in targets],
-        scatters=[(scales[a], scales[b], scatter(candidates, targets[a], targets[b])) for a, b in pairs],
+        moves=[
+            boxes(context["spread"][target["property"]], target["low"], target["high"], scale.shown)
+            for target, scale in zip(targets, scales, strict=True)
+        ],
+        scatters=[
+            (scales[a], scales[b], scatter(candidates, (targets[a], scales[a].shown), (targets[b], scales[b].shown)))
+            for a, b in pairs
+        ],
         textbook=_textbook(candidates),
         names=NAMES,
         asked=_asked(context["prompts"]),
@@ -81,14 +88,14 @@ def render(context: Row) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
-    """Where the values of one target fall on a track of `track` pixels; `zone` is where they should fall."""
+    """Where the values of one target, in the property's own unit, fall on a track of `track` pixels; `zone` is where they should fall."""
 
     label: str
     title: str
     unit: str
     wanted: str
     column: str
-    digits: int
+    shown: Unit
     track: int
     low: float
     high: float
@@ -99,6 +106,7 @@ class _Scale:
     @classmethod
     def over(cls, target: Row, candidates: list[Row]) -> _Scale:
         column, item = target["column"], PROPERTIES[target["property"]]
+        shown = Unit.of(item, target["shown"])
         bounds = (target["low"], target["high"])
         values = [bound for bound in bounds if bound is not None]
         for row in candidates:
@@ -108,10 +116,10 @@ class _Scale:
         return cls(
             label=item.heading.replace("_", " "),
             title=item.label,
-            unit=in_print(item.unit),
-            wanted=in_print(target["wanted"], item.unit),
+            unit=in_print(shown.name),
+            wanted=in_print(target["wanted"], shown.name),
             column=column,
-            digits=item.digits,
+            shown=shown,
             track=132,
             low=low - margin,
             high=high + margin,
@@ -129,7 +137,7 @@ class _Scale:
         return round(self.track * (value - self.low) / (self.high - self.low), 1)
 
     def text(self, value: float) -> str:
-        return _minus(f"{value:.{self.digits}f}")
+        return _told(value, self.shown)
 
 
 def _shown(row: Row, scales: list[_Scale]) -> Row:
@@ -217,6 +225,16 @@ def _figure(value: float) -> str:
 
 def _short(value: float) -> str:
     return _minus(f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
+
+
+def _told(value: float, unit: Unit) -> str:
+    """A value in the unit that was asked in, without its name."""
+    return _minus(unit.text(value))
+
+
+def _wide(distance: float, unit: Unit) -> str:
+    """A distance between values in the unit that was asked in."""
+    return in_print(unit.distance(distance), unit.name)
 
 
 def _minus(text: str) -> str:

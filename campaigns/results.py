@@ -155,6 +155,7 @@ class Results:
                 "property": target.property,
                 "wanted": wanted(target),
                 "unit": PROPERTIES[target.property].unit,
+                "shown": target.shown.name,
                 "column": column(PROPERTIES[target.property]),
                 "low": target.low if math.isfinite(target.low) else None,
                 "high": target.high if math.isfinite(target.high) else None,
@@ -188,7 +189,9 @@ class Results:
         unfolded().print(self.table(top), markup=False)
         targets = self.state.spec.targets
         domain = any(not one.predictions[target.property].in_domain for one in self._best(top) for target in targets)
-        print("\nvalue ± half-width of its 80 % interval" + (";  ? outside what the models were trained on" if domain else ""))
+        factors = ";  ×÷ the factor to its ends" if any(target.shown.factors for target in targets) else ""
+        outside = ";  ? outside what the models were trained on" if domain else ""
+        print(f"\nvalue ± half-width of its 80 % interval{factors}{outside}")
 
     def _best(self, top: int) -> list[Candidate]:
         return [*self.candidates()[: min(top, len(self.state.passing()) or top)]]
@@ -205,12 +208,11 @@ class Results:
         table.add_column("#", justify="right")
         table.add_column("repeat unit (PSMILES)", overflow="fold")
         for target in targets:
-            item = PROPERTIES[target.property]
-            table.add_column(f"{item.heading} / {item.unit}", justify="right")
+            table.add_column(target.shown.heading, justify="right")
         for name in ("P(pass)", "nearest known", "SA", "class", "round", "prompt"):
             table.add_column(name, justify="left" if name in ("class", "prompt") else "right", overflow="fold")
         for rank, candidate in enumerate(self._best(top), 1):
-            values = [_interval(candidate, target.property) for target in targets]
+            values = [_interval(candidate, target) for target in targets]
             table.add_row(
                 str(rank),
                 candidate.psmiles,
@@ -238,17 +240,17 @@ def column(item: Property) -> str:
 
 
 def wanted(target: Target) -> str:
-    """Say what a target asks for, in its own unit: `Tg >= 350 degC`."""
-    item = PROPERTIES[target.property]
-    low, high = target.low, target.high
-    if low > float("-inf") and high < float("inf"):
-        text = f"{low:g} <= {item.name} <= {high:g} {item.unit}"
-    elif low > float("-inf"):
-        text = f"{item.name} >= {low:g} {item.unit}"
-    elif high < float("inf"):
-        text = f"{item.name} <= {high:g} {item.unit}"
+    """Say what a target asks for, in the unit it asks in: `Tg >= 350 degC`."""
+    name, unit = target.property, target.shown
+    low, high = (f"{unit.value(end):g}" if math.isfinite(end) else "" for end in (target.low, target.high))
+    if low and high:
+        text = f"{low} <= {name} <= {high} {unit.name}"
+    elif low:
+        text = f"{name} >= {low} {unit.name}"
+    elif high:
+        text = f"{name} <= {high} {unit.name}"
     else:
-        text = item.name
+        text = name
     return f"{target.direction} {text}" if target.direction else text
 
 
@@ -262,12 +264,11 @@ def _told(candidate: Candidate, targets: Sequence[Target]) -> Row:
     return row | {"laboratory": "; ".join(remarks) or None}
 
 
-def _interval(candidate: Candidate, name: str) -> str:
-    answer = candidate.predictions[name]
-    digits = PROPERTIES[name].digits
-    if (one := candidate.measured.get(name)) is not None and one.value is not None:
-        return f"{answer.mean:.{digits}f} measured"
-    return f"{answer.mean:.{digits}f} ± {Z80 * answer.std:.{digits}f}{'' if answer.in_domain else ' ?'}"
+def _interval(candidate: Candidate, target: Target) -> str:
+    answer, unit = candidate.predictions[target.property], target.shown
+    if (one := candidate.measured.get(target.property)) is not None and one.value is not None:
+        return f"{unit.text(answer.mean)} measured"
+    return f"{unit.text(answer.mean)} {unit.around(Z80 * answer.std)}{'' if answer.in_domain else ' ?'}"
 
 
 def _row(rank: int, candidate: Candidate, targets: Sequence[Target], passes: bool) -> Row:

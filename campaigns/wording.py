@@ -24,10 +24,13 @@ INVALID_BECAUSE: Final = {
 }
 _UNITS: Final = {
     "degC": "\N{DEGREE SIGN}C",
+    "degF": "\N{DEGREE SIGN}F",
     "g/cm3": "g/cm\N{SUPERSCRIPT THREE}",
+    "kg/m3": "kg/m\N{SUPERSCRIPT THREE}",
     "W/mK": "W/(m K)",
     "log10(Barrer)": "log10 Barrer",
     "log10(ratio)": "log10",
+    "ratio": "",
     "-": "",
 }
 # The first word of a status -> what it means, with the rest of it in place of {}.

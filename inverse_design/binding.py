@@ -89,14 +89,14 @@ def closest(state: State) -> str:
     if not eased:
         return f"{said}."
     least = min(eased, key=lambda one: (one.relaxation or 0.0) / PROPERTIES[one.name].scale)
-    unit, moved = PROPERTIES[least.name].unit, least.relaxation or 0.0
-    return f"{said}; {least.name} relaxed by {moved:.3g} {unit}, to {relaxed(targets[least.name], moved)}, would give {spec.want.candidates}."
+    target, moved = targets[least.name], least.relaxation or 0.0
+    return f"{said}; {least.name} relaxed by {target.shown.distance(moved)}, to {relaxed(target, moved)}, would give {spec.want.candidates}."
 
 
 def relaxed(target: Target, distance: float) -> str:
     """Say the bounds of a target once they have moved outwards: `>= 321 degC`."""
-    unit = PROPERTIES[target.property].unit
+    unit = target.shown
     low, high = target.low - distance, target.high + distance
     if math.isinf(high):
-        return f">= {low:.4g} {unit}"
-    return f"<= {high:.4g} {unit}" if math.isinf(low) else f"{low:.4g} to {high:.4g} {unit}"
+        return f">= {unit.brief(low)} {unit.name}"
+    return f"<= {unit.brief(high)} {unit.name}" if math.isinf(low) else f"{unit.brief(low)} to {unit.brief(high)} {unit.name}"

@@ -27,6 +27,7 @@ from pydantic import (
 from inverse_design.descriptor_names import NAMES, contradiction
 from inverse_design.properties import PROPERTIES
 from inverse_design.text2text import Backend
+from inverse_design.units import Unit, spelled
 
 FORMAT: Final = 1
 MAY_CHANGE: Final = frozenset({"want", "budget"})
@@ -107,9 +108,11 @@ class Target(Part):
     @classmethod
     def _accepted(cls, unit: str | None, info: ValidationInfo) -> str | None:
         known = PROPERTIES.get(info.data.get("property", ""))
-        if unit is not None and known is not None and unit not in known.accepted:
-            raise ValueError(f"unknown unit {unit!r} for {known.name}; accepted: {', '.join(known.accepted)}")
-        return unit
+        if unit is None or known is None or unit in known.accepted:
+            return unit
+        if (usual := spelled(unit)) in known.accepted:
+            return usual
+        raise ValueError(f"unknown unit {unit!r} for {known.name}; accepted: {', '.join(known.accepted)}")
 
     @model_validator(mode="after")
     def _consistent(self) -> Target:
@@ -127,22 +130,28 @@ class Target(Part):
         known = PROPERTIES[self.property]
         if self.low >= self.high:
             raise ValueError(
-                f"nothing lies between {self._shown(self.low)} and {self._shown(self.high)}; the lower bound comes first"
+                f"nothing lies between {self._asked(self.low)} and {self._asked(self.high)}; the lower bound comes first"
             )
         if self.low >= known.high or self.high <= known.low:
-            asked = self._shown(self.low if self.low >= known.high else self.high)
+            asked = self._asked(self.low if self.low >= known.high else self.high)
+            reach = " and ".join(self.shown.brief(end) for end in (known.low, known.high))
             raise ValueError(
-                f"{asked} is out of reach: {known.name} lies between {known.low:g} and {known.high:g} {known.unit};"
+                f"{asked} is out of reach: {known.name} lies between {reach} {self.shown.name};"
                 f" check the unit (accepted: {', '.join(known.accepted)})"
             )
         return self
 
-    def _shown(self, value: float) -> str:
-        return f"{value:g} {PROPERTIES[self.property].unit}"
+    def _asked(self, value: float) -> str:
+        return f"{self.shown.value(value):g} {self.shown.name}"
 
     def _own(self, value: float) -> float:
         known = PROPERTIES[self.property]
         return known.convert(value, self.unit or known.unit)
+
+    @computed
+    def shown(self) -> Unit:
+        """The unit that people are told values in: the one of the numbers above."""
+        return Unit.of(PROPERTIES[self.property], self.unit)
 
     @computed
     def low(self) -> float:

@@ -13,6 +13,7 @@ from scipy.special import log_ndtr
 
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Prediction, Row
+from inverse_design.units import Unit
 
 Vector = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -37,6 +38,8 @@ class Target(Protocol):
     def direction(self) -> Literal["maximize", "minimize"] | None: ...
     @computed
     def weight(self) -> float: ...
+    @computed
+    def shown(self) -> Unit: ...
 
 
 def log_feasibility(target: Target, mean: Vector, std: Vector) -> Vector:

@@ -102,7 +102,7 @@ def test_what_looks_like_a_slip_is_named(folder: Path) -> None:
     answer = told(folder, [{"id": two.id, "Tg / degC": "-100"}, {"id": three.id, "Tg / degC": "40; 340"}])
     far, apart = sorted(answer.doubtful())
     assert "row 2, 'Tg / degC': -100 degC, predicted" in far
-    assert "row 3, 'Tg / degC': replicates of Tg lie 300 apart" in apart
+    assert "row 3, 'Tg / degC': replicates of Tg lie 300 degC apart" in apart
     assert "taken in, but look again:" in answer.sentence()
 
 

@@ -30,6 +30,8 @@ def read(columns: Sequence[str], *rows: Sequence[str]) -> Understood:
         ("density g/cm³", "1.05", 1.05),
         ("density (kg/m3)", "1050", 1.05),
         ("permeability CO2 / Barrer", "100", 2),
+        ("selectivity_CO2_N2 / ratio", "10", 1),
+        ("thermal conductivity (W m⁻¹ K⁻¹)", "0.3", 0.3),
         ("bandgap_chain (meV)", "4500", 4.5),
         ("Tg / degC", "98 – 102", 100),
         ("Tg / degC", "98-102", 100),
@@ -66,6 +68,7 @@ def test_spread_and_replicates_in_a_cell_in_columns_and_in_rows() -> None:
     [
         (["", PS, "9000"], "9000 degC is out of reach"),
         (["", PS, "100 eV"], "'eV' is no unit of Tg"),
+        (["", PS, "100 Barrer"], "'Barrer' is no unit of Tg"),
         (["", PS, "#DIV/0!"], "neither a number nor a remark"),
         (["", "C=Cc1ccccc1", "100"], "no repeat unit"),
         (["5.2E+15", "", "100"], "names no polymer"),

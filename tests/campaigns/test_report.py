@@ -3,16 +3,20 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import math
 import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from campaigns.figures import scatter
+from campaigns.figures import boxes, scatter
 from campaigns.report import render
 from inverse_design.drawing import bracketed
+from inverse_design.properties import PROPERTIES
+from inverse_design.units import Unit
 
+CELSIUS, BARRER = Unit.of(PROPERTIES["Tg"]), Unit.of(PROPERTIES["permeability_O2"], "Barrer")
 UNITS = [
     "*c1ccc(Oc2ccc(N3C(=O)c4ccc(-c5ccc6c(c5)C(=O)N(*)C6=O)cc4C3=O)cc2)cc1",
     "*c1ccc(-c2ccc(N3C(=O)c4ccc(C(c5ccc6c(c5)C(=O)N(*)C6=O)(C(F)(F)F)C(F)(F)F)cc4C3=O)cc2C(F)(F)F)c(C(F)(F)F)c1",
@@ -81,6 +85,7 @@ def context() -> dict[str, Any]:
                 "property": "Tg",
                 "wanted": "Tg >= 350 degC",
                 "unit": "degC",
+                "shown": "degC",
                 "column": "tg_degc",
                 "low": 350.0,
                 "high": None,
@@ -90,6 +95,7 @@ def context() -> dict[str, Any]:
                 "property": "bandgap_chain",
                 "wanted": "3 <= bandgap_chain <= 5 eV",
                 "unit": "eV",
+                "shown": "eV",
                 "column": "bandgap_chain_ev",
                 "low": 3.0,
                 "high": 5.0,
@@ -123,7 +129,7 @@ def context() -> dict[str, Any]:
         "doubts": [
             {
                 "property": "Tg",
-                "unit": "degC",
+                "unit": CELSIUS,
                 "inside": 0.27,
                 "half": 46.9,
                 "both": 864,
@@ -132,7 +138,7 @@ def context() -> dict[str, Any]:
             },
             {
                 "property": "bandgap_chain",
-                "unit": "eV",
+                "unit": Unit.of(PROPERTIES["bandgap_chain"]),
                 "inside": None,
                 "half": None,
                 "both": 0,
@@ -309,15 +315,16 @@ def test_two_hundred_candidates_make_no_more_than_five_megabytes(context: dict[s
 def test_a_pareto_front_holds_what_nothing_beats() -> None:
     rows = [{"rank": n, "a": a, "b": b, "feasible": True} for n, (a, b) in enumerate([(1, 4), (2, 3), (2, 2), (3, 1), (1, 1)])]
     target = {"low": None, "high": None}
-    drawn = scatter(rows, {"column": "a", "sign": 1} | target, {"column": "b", "sign": 1} | target)
+    drawn = scatter(rows, ({"column": "a", "sign": 1} | target, CELSIUS), ({"column": "b", "sign": 1} | target, CELSIUS))
     assert drawn is not None
     assert {point["rank"] for point in drawn["front"]} == {0, 1, 3}
     # A bound has a better side too: at most 2 of `a`, and as much of `b` as there is.
-    drawn = scatter(rows, {"column": "a", "sign": 0, "low": None, "high": 2.0}, {"column": "b", "sign": 1} | target)
+    bounded = {"column": "a", "sign": 0, "low": None, "high": 2.0}
+    drawn = scatter(rows, (bounded, CELSIUS), ({"column": "b", "sign": 1} | target, CELSIUS))
     assert drawn is not None
     assert {point["rank"] for point in drawn["front"]} == {0}
     # In a window neither side is better.
-    drawn = scatter(rows, {"column": "a", "sign": 0, "low": 1.0, "high": 2.0}, {"column": "b", "sign": 1} | target)
+    drawn = scatter(rows, (bounded | {"low": 1.0}, CELSIUS), ({"column": "b", "sign": 1} | target, CELSIUS))
     assert drawn is not None
     assert drawn["front"] == []
 
@@ -326,10 +333,50 @@ def test_what_the_laboratory_said_stands_beside_what_was_predicted(context: dict
     assert "What the laboratory said" not in render(context)
     pair = {"psmiles": "*CC*", "predicted": 100.0, "half": 20.0, "measured": 131.0, "inside": False}
     context["laboratory"] = [
-        {"property": "Tg", "unit": "degC", "pairs": [pair], "inside": 0, "before": None, "after": None},
+        {"property": "Tg", "unit": CELSIUS, "pairs": [pair], "inside": 0, "before": None, "after": None},
     ]
     text = render(context)
     assert "0 of 1 measured values lie within" in text
     assert "Too few to correct predictions" in text
     context["laboratory"][0] |= {"before": 31.0, "after": 12.5}
-    assert "the error goes from 31 to 12.5 °C" in render(context)
+    assert "the error goes from 31 °C to 12.5 °C" in render(context)
+
+
+def test_a_report_speaks_in_the_units_of_the_spec(context: dict[str, Any]) -> None:
+    gap, tg = context["targets"][1], context["targets"][0]
+    context["targets"][0] = tg | {"wanted": "Tg >= 623.15 K", "shown": "K"}
+    context["targets"][1] = gap | {"wanted": "3000 <= bandgap_chain <= 5000 meV", "shown": "meV"}
+    kelvin = Unit.of(PROPERTIES["Tg"], "K")
+    context["doubts"][0] |= {"unit": kelvin, "half": 31.0}
+    pair = {"psmiles": "*CC*", "predicted": 100.0, "half": 20.0, "measured": 131.0, "inside": False}
+    context["laboratory"] = [{"property": "Tg", "unit": kelvin, "pairs": [pair], "inside": 0, "before": None, "after": None}]
+    text = render(context)
+    assert "Tg \u2265 623.15 K" in text
+    assert f"80 % interval {391.4 - 17 - 28 + 273.15:.0f} to {391.4 - 17 + 28 + 273.15:.0f}" in text
+    assert f"80 % interval {1000 * (4.1 - 0.23 - 0.4):.0f} to {1000 * (4.1 - 0.23 + 0.4):.0f}" in text
+    assert "<td>31 K</td>" in text
+    assert "373 \u00b1 20" in text
+    assert "<h3>bandgap chain (DFT) / meV against Tg / K</h3>" in text
+    assert {"700", "640"} <= set(re.findall(r">(\d+)</text>", text))  # ticks in kelvin, of the rounds and of the candidates
+
+
+@pytest.mark.parametrize(
+    ("spread", "ticks"),
+    [
+        ((-1.0, 2.0), ["0.1", "0.3", "1", "3", "10", "30", "100"]),
+        ((-2.0, 4.0), ["0.01", "0.1", "1", "10", "100", "1000", "10000"]),
+        ((0.1, 1.5), ["2", "5", "10", "20"]),
+        ((1.9, 2.3), ["100", "150", "200"]),
+    ],
+)
+def test_ticks_of_logarithms_are_round_numbers_of_what_people_say(spread: tuple[float, float], ticks: list[str]) -> None:
+    low, high = spread
+    drawn = boxes([{"round": 0, "count": 9, "quantiles": [low, low, low, high, high]}], None, None, BARRER)
+    assert drawn is not None
+    assert [tick["text"] for tick in drawn["ticks"]] == ticks
+    places = {float(tick["text"]): tick["at"] for tick in drawn["ticks"]}
+    first, last = min(places), max(places)
+    # Evenly by the logarithm, whatever was rounded.
+    for value, place in places.items():
+        share = math.log(value / first) / math.log(last / first)
+        assert place == pytest.approx(places[first] + share * (places[last] - places[first]), abs=0.2)

@@ -105,6 +105,19 @@ def test_infeasible_after_one_wider_round_with_the_relaxation_that_would_do() ->
     assert f"relaxed by {100 - (59 - norm.ppf(0.6) * STD):.3g} degC, to >= 53.93 degC, would give 3" in end.sentence
 
 
+def test_a_relaxation_is_told_in_the_unit_of_the_spec() -> None:
+    said = []
+    for unit, least in (("degC", 100), ("K", 373.15), ("degF", 212)):
+        wanted = spec(targets=[{"property": "Tg", "min": least, "unit": unit}])
+        said.append(closest(state(wanted, [POOR])).partition("; ")[2].partition(", would")[0])
+    to = 57 - norm.ppf(0.6) * STD  # the third best of POOR
+    assert said == [
+        f"Tg relaxed by {100 - to:.3g} degC, to >= {to:.4g} degC",
+        f"Tg relaxed by {100 - to:.3g} K, to >= {to + 273.15:.4g} K",
+        f"Tg relaxed by {1.8 * (100 - to):.3g} degF, to >= {1.8 * to + 32:.4g} degF",
+    ]
+
+
 def test_exhausted_when_something_was_found_and_nothing_more_comes() -> None:
     end = verdict(state(spec(budget={"rounds": 25, "samples": None}), [[tg(200.0), *POOR[:9]], *[POOR] * 22]), 0.0)
     assert end is not None
