@@ -32,7 +32,8 @@ _LINKAGES: Final = {
     "polyamide": ("[1CX3;!R](=[O,S])[1NX3]", "-C(=O)-NH- in the chain, hydrazides too"),
     "polyester": ("[#6,#0][1CX3;!R](=[O,S])[1OX2,1SX2]", "-C(=O)-O- in the chain"),
     "polysulfone": ("[1SX4](=O)(=O)([#6])[#6]", "-SO2- between carbons of the chain"),
-    "polysulfonamide": ("[1SX4](=O)(=O)[1#7,1#8]", "-SO2-NH- or -SO2-O- in the chain"),
+    "polysulfonamide": ("[1SX4](=O)(=O)[1#7]", "-SO2-NH- in the chain"),
+    "polysulfonate": ("[1SX4](=O)(=O)[1#8]", "-SO2-O- in the chain"),
     "polyketone": ("[#6][1CX3;!R](=O)[#6]", "-C(=O)- between carbons of the chain"),
     "polysiloxane": ("[1Si][1O][1Si]", "-Si-O-Si- in the chain"),
     "polyphosphate": ("[1PX4,1PX3]", "phosphorus in the chain: phosphates, phosphonates, phosphine oxides"),
@@ -85,7 +86,7 @@ ALERTS: Final = {
     "hydrazine_of_two_imides": "[#7X3]([#6]=O)([#6]=O)-[#7X3]([#6]=O)[#6]=O",
     "hydroxyl_on_azole_nitrogen": "[nX3][OX2H]",
     "sulfamic_acid": "[#7X3]S(=O)(=O)[OX2H]",
-    "vicinal_dicarbonyl": "[CX4][CX3;!R](=O)[CX3;!R](=O)[CX4,OX2]",
+    "vicinal_dicarbonyl": "[#6][CX3;!R](=O)[CX3;!R](=O)[CX4,OX2]",
     "hemiacetal": "[OX2;!H1;!a][CX4;!$(C([OX2H])[OX2H])][OX2H]",
 }
 # Rings lie within one unit, so these need no second one.

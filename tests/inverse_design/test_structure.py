@@ -93,6 +93,8 @@ def test_the_class_of_well_known_polymers(text: str, name: str) -> None:
         ("*OC1C(O)C(O)C(*)OC1CO", "polysaccharide"),
         ("*CCC(*)=O", "polyketone"),
         ("*CCS(*)(=O)=O", "polysulfone"),
+        ("*Oc1ccc(S(*)(=O)=O)cc1", "polysulfonate"),
+        ("*NCCNS(=O)(=O)c1ccc(S(*)(=O)=O)cc1", "polysulfonamide"),
         ("*CCSS*", "polythioether"),
         ("*CC=NCC*", "polyimine"),
         ("*S*", "other"),
@@ -157,6 +159,8 @@ def test_capping_puts_hydrogen_on_both_ends(text: str, molecule: str) -> None:
         ("*Cc1ccc(C*)n1O", "hydroxyl_on_azole_nitrogen"),
         ("*OCCCC(=O)C(=O)CCC(*)=O", "vicinal_dicarbonyl"),
         ("*OCCCCC(=O)C(*)=O", "vicinal_dicarbonyl"),  # across two units
+        ("*Oc1ccc(C(=O)C(*)=O)cc1", "vicinal_dicarbonyl"),
+        ("*C(=O)OC(=O)c1ccc(C(*)=O)cc1", "vicinal_dicarbonyl"),
         ("*CCN(C*)S(=O)(=O)O", "sulfamic_acid"),
     ],
 )
