@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from inverse_design.descriptor_names import NAMES
 from inverse_design.spec import CampaignSpec, nearest
 
 _COMPARISON: Final = re.compile(r"\s*([<>]|≤|≥)=?\s*(.+)")
@@ -36,7 +38,7 @@ def message(error: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         known = keys_at(error["loc"][:-1])
         key = str(error["loc"][-1])
-        return f"unknown key {key!r}{nearest(key, known) or '; known: ' + ', '.join(known)}"
+        return f"unknown key {key!r}{nearest(key, known) or _at_home(key) or '; known: ' + ', '.join(known)}"
     if found is None and kind in _WANTED:
         return f"{_WANTED[kind]}; nothing is given, so fill it in or delete the line"
     if kind == "literal_error":
@@ -70,6 +72,23 @@ def keys_at(path: tuple[int | str, ...]) -> tuple[str, ...]:
         fields = _fields(kind)
         kind = _bare(fields[str(part)] if fields else get_args(kind)[isinstance(part, str)])
     return tuple(_fields(kind))
+
+
+def _at_home(key: str) -> str:
+    """Where a key belongs that stands in the wrong part; empty where nowhere, or in so many parts that nothing is meant."""
+    homes = list(_homes(key, CampaignSpec, ()))
+    if not homes or len(homes) > 2:
+        return ""
+    return f"; it belongs {' or '.join('under ' + '.'.join(home) if home else 'at the top level' for home in homes)}"
+
+
+def _homes(key: str, kind: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    fields = _fields(kind)
+    if key in fields or (path and path[-1] == "descriptors" and key in NAMES):
+        yield path
+    for name, inner in fields.items():
+        bare = _bare(inner)
+        yield from _homes(key, _bare(get_args(bare)[0]) if get_origin(bare) in (list, tuple) else bare, (*path, name))
 
 
 def _fields(kind: Any) -> dict[str, Any]:

@@ -289,11 +289,28 @@ def test_an_unknown_key_lists_what_is_known_when_nothing_is_near(write):
     assert said(write(SMALL + "budget: {xyz: 1}\n")) == [
         "c.yaml:5:10: budget.xyz: unknown key 'xyz'; known: rounds, samples, hours"
     ]
+    # `max` is at home in too many parts to guess which was meant.
+    assert "unknown key 'max'; known: class" in said(write(SMALL + "structure: {max: 3}\n"))[0]
     assert keys_at(()) == tuple(field.alias or name for name, field in CampaignSpec.model_fields.items())
     assert keys_at(("structure", "descriptors", "MolWt")) == ("min", "max")
     assert keys_at(("structure", "sa_score")) == ("max",)
     model = ("model", "backend", "device", "options", "command", "timeout", "retries", "concurrency")
     assert keys_at(("surrogates", 0)) == (*model, "properties")
+
+
+@pytest.mark.parametrize(
+    ("lines", "home"),
+    [
+        ("makeable: true", "under structure"),
+        ("clusters: 3", "under want"),
+        ("structure: {confidence: 0.5}", "at the top level"),
+        ("structure: {NumAromaticRings: {max: 2}}", "under structure.descriptors"),
+        ("structure: {tolerance: 2}", "under targets"),
+        ("backend: torch", "under generator or under surrogates"),
+    ],
+)
+def test_a_key_in_the_wrong_part_is_sent_home(write, lines, home):
+    assert said(write(SMALL + lines + "\n"))[0].endswith(f"; it belongs {home}")
 
 
 def test_overrides_are_typed_as_yaml(write):
