@@ -14,9 +14,8 @@ import pyarrow.parquet as pq
 
 from generators.corpus import DRAWS
 from generators.polytao import PolyTAO
-from inverse_design.acquisition.pool import moves
-from inverse_design.descriptor_names import NAMES
-from inverse_design.descriptors import realised
+from inverse_design.descriptor_names import COLUMN, NAMES
+from inverse_design.descriptors import IntVectors, project, realised
 from inverse_design.novelty import Reference
 from inverse_design.polymer import RepeatUnit, canonical, parse
 from inverse_design.seeds import seed
@@ -53,6 +52,23 @@ def held_out_prompts(data: Path, count: int, sources: set[str] | None = None) ->
                 wanted -= 1
         missing = wanted
     return vectors
+
+
+def moves(parents: IntVectors, count: int, rng: np.random.Generator) -> IntVectors:
+    """Return `count` random parents with one to three of their free integers changed by 1 or 2, projected; (count, 15)."""
+    x = parents[rng.integers(len(parents), size=count)].copy()
+    per_heavy = x[:, 0] / np.maximum(x[:, 1], 1)
+    free = np.array([i for i in range(1, 14) if i not in (COLUMN["NumAliphaticRings"], COLUMN["NumAromaticRings"])])
+    changes = rng.integers(1, 4, size=count)
+    steps = rng.choice(np.array([-2, -1, -1, 1, 1, 2]), size=(count, 3))
+    columns = free[rng.integers(len(free), size=(count, 3))]
+    for place in range(3):
+        rows = np.flatnonzero(changes > place)
+        x[rows, columns[rows, place]] += steps[rows, place]
+    x = project(x)
+    moved_heavy = x[:, 1]
+    x[:, 0] = np.maximum(np.rint(per_heavy * moved_heavy * (1 + 0.01 * rng.standard_normal(count))), 12 * moved_heavy)
+    return project(x)
 
 
 def adherence(model: PolyTAO, vectors: list[tuple[int, ...]]) -> dict[str, Any]:

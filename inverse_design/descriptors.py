@@ -44,8 +44,8 @@ IntVectors = NDArray[np.integer[Any]]
 def project(vectors: IntVectors) -> IntVectors:
     """Return the nearest vectors that a molecule could have; shape (n, 15) in and out.
 
-    Sums of rings are recomputed from their parts; the inequalities that held for 100 % of 35,000 polymers
-    are enforced by raising or lowering the dependent count.
+    Sums of rings are recomputed from their parts; the inequalities that held for all of 35,000 polymers, the one between NHOHCount
+    and NumHDonors for all but 7, are enforced by raising or lowering the dependent count.
     """
     x = np.maximum(np.array(vectors, dtype=np.int64, copy=True), 0)
     c = COLUMN
@@ -57,7 +57,7 @@ def project(vectors: IntVectors) -> IntVectors:
     x[:, c["NOCount"]] = np.minimum(x[:, c["NOCount"]], heavy)
     x[:, c["NumHeteroatoms"]] = np.clip(x[:, c["NumHeteroatoms"]], x[:, c["NOCount"]] + 2, heavy + 2)
     x[:, c["NumHDonors"]] = np.minimum(x[:, c["NumHDonors"]], x[:, c["NOCount"]])
-    x[:, c["NHOHCount"]] = np.clip(x[:, c["NHOHCount"]], x[:, c["NumHDonors"]], 2 * x[:, c["NOCount"]])
+    x[:, c["NHOHCount"]] = np.clip(x[:, c["NHOHCount"]], x[:, c["NumHDonors"]], 2 * x[:, c["NumHDonors"]])
     x[:, c["NumHAcceptors"]] = np.minimum(x[:, c["NumHAcceptors"]], x[:, c["NumHeteroatoms"]] - 2)
     x[:, c["NumRotatableBonds"]] = np.minimum(x[:, c["NumRotatableBonds"]], heavy + 1)
     x[:, c["MolWt"]] = np.maximum(x[:, c["MolWt"]], 12 * heavy)

@@ -12,7 +12,7 @@ import numpy as np
 from inverse_design import seeds
 from inverse_design.acquisition.features import Array, IntVectors, Scale, closeness
 from inverse_design.acquisition.history import History
-from inverse_design.acquisition.pool import Bounds, Realism, build, moves
+from inverse_design.acquisition.pool import Bounds, Realism, build
 from inverse_design.acquisition.weights import effective_size, repelled, tempered
 from inverse_design.protocols import Row
 from inverse_design.target import Target
@@ -136,7 +136,7 @@ def _elite(problem: Problem, history: History, rng: np.random.Generator) -> Deci
 
 def _moved(problem: Problem, around: IntVectors, count: int, rng: np.random.Generator) -> IntVectors:
     """Return at most `count` moves around these vectors that are within bounds and real."""
-    moved = moves(around, 6 * count, rng)
+    moved = problem.realism.moves(around, 6 * count, rng)
     return moved[problem.bounds.allow(moved) & problem.realism.real(moved)][:count]
 
 

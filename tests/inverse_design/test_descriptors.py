@@ -35,6 +35,14 @@ def test_projection_lands_on_the_manifold_and_stays(values: list[int]) -> None:
     assert (project(once) == once).all()
 
 
+def test_no_donor_has_more_than_two_hydrogens() -> None:
+    hydrazide = np.array([realised(Chem.MolFromSmiles("*NNC(=O)CCC(*)=O"))])
+    asked = hydrazide.copy()
+    asked[0, NAMES.index("NHOHCount")] = 7
+    assert project(asked)[0, NAMES.index("NHOHCount")] == 2 * hydrazide[0, NAMES.index("NumHDonors")]
+    assert (project(hydrazide) == hydrazide).all()
+
+
 def test_real_vectors_are_left_alone() -> None:
     real = np.array(list(PUBLISHED.values())[:3])
     assert (project(real) == real).all()

@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from inverse_design import reference
 from inverse_design.acquisition.features import Scale, closeness, features
 from inverse_design.acquisition.history import History
-from inverse_design.acquisition.pool import Bounds, Realism, build, moves
+from inverse_design.acquisition.pool import Bounds, Realism, build
 from inverse_design.acquisition.strategies import Decision, Problem, decide
 from inverse_design.acquisition.surrogate import PropertyModel, choose_rows
 from inverse_design.acquisition.utility import local_yield
 from inverse_design.acquisition.weights import effective_size, repelled, softmax, tempered
-from inverse_design.descriptors import broken_identities
+from inverse_design.descriptors import broken_identities, realised
 from inverse_design.spec import Target
 from inverse_design.target import log_interval, needed
 
@@ -50,11 +51,29 @@ def test_features_leave_out_the_sums_and_add_ratios() -> None:
 
 
 def test_moves_are_molecules_near_their_parents() -> None:
-    parents = PRIOR[:50]
-    moved = moves(parents, 500, np.random.default_rng(0))
+    parents = PRIOR[::600]
+    moved = REALISM.moves(parents, 500, np.random.default_rng(0))
     assert moved.shape == (500, 15)
     assert all(broken_identities(tuple(map(int, row))) == [] for row in moved)
-    assert (np.abs(moved[:, None, 1] - parents[None, :, 1]).min(1) <= 2).all()
+    near = closeness(SCALE(moved), SCALE(parents), 0.15).max(1)
+    assert np.median(near) > 0.6
+    assert len(np.unique(moved, axis=0)) > 400
+    assert REALISM.moves(parents[:0], 5, np.random.default_rng(0)).shape == (0, 15)
+    assert REALISM.moves(parents, 0, np.random.default_rng(0)).shape == (0, 15)
+
+
+def test_a_move_is_what_tells_two_known_polymers_apart() -> None:
+    styrene, fluorostyrene, methyl_methacrylate = (
+        np.array(realised(Chem.MolFromSmiles(text))) for text in ("*CC(*)c1ccccc1", "*CC(*)c1ccc(F)cc1", "*CC(*)(C)C(=O)OC")
+    )
+    two = Realism(np.stack([styrene, fluorostyrene]), SCALE)
+    moved = two.moves(methyl_methacrylate[None], 200, np.random.default_rng(0))
+    found = {tuple(row - methyl_methacrylate) for row in moved.tolist()}
+    one_fluorine = tuple(fluorostyrene - styrene)
+    assert one_fluorine[:2] == (18, 1)
+    assert one_fluorine in found
+    assert tuple([0] * 15) in found
+    assert len(found) == 3  # and one less of what is not there, as far as a molecule can go
 
 
 def test_the_pool_is_distinct_within_bounds_and_of_three_origins() -> None:
