@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 
 from generators.corpus import DRAWS
 from generators.polytao import PolyTAO
+from inverse_design.acquisition.features import Scale
+from inverse_design.acquisition.pool import Realism
 from inverse_design.descriptor_names import COLUMN, NAMES
 from inverse_design.descriptors import IntVectors, project, realised
 from inverse_design.novelty import Reference
 from inverse_design.polymer import RepeatUnit, canonical, parse
+from inverse_design.reference import prior
 from inverse_design.seeds import seed
 from inverse_design.split import held_out, key
 
@@ -101,17 +104,22 @@ def adherence(model: PolyTAO, vectors: list[tuple[int, ...]]) -> dict[str, Any]:
 
 
 def evaluate_polytao(data: Path, folder: Path, say: Callable[[str], None], count: int = PROMPTS) -> dict[str, Any]:
-    """Print the figures on held-out prompts in training's mix, on known polymers alone, and on moved prompts."""
+    """Print the figures on held-out prompts in training's mix, on known polymers alone, and on prompts that were moved: one to three
+    descriptors by 1 or 2, or as a campaign moves them."""
     model = PolyTAO.load(folder)
     mixed = held_out_prompts(data, count)
     known = held_out_prompts(data, min(count, 800), {"known"})
-    moved = moves(np.array(mixed[:: max(1, len(mixed) // 1000)]), 1000, np.random.default_rng(3))
+    few = np.array(mixed[:: max(1, len(mixed) // 1000)])
+    every = prior()
+    steps = {
+        "moved by 1 or 2": moves(few, 1000, np.random.default_rng(3)),
+        "moved as in a campaign": Realism(every, Scale(every)).moves(few, 1000, np.random.default_rng(3)),
+    }
     figures = {
         "held out": adherence(model, mixed),
         "held out, first drafts": adherence(replace(model, drafts=1), mixed[:: max(1, len(mixed) // DRAFTED)][:DRAFTED]),
         "known, held out": adherence(model, known),
-        "moved by 1 or 2": adherence(model, [tuple(map(int, row)) for row in moved]),
-    }
+    } | {name: adherence(model, [tuple(map(int, row)) for row in moved]) for name, moved in steps.items()}
     say(f"{'prompts':24} {'n':>6} {'valid':>7} {'2 stars':>8} {'distinct':>9} {'novel':>7} {'exact':>7} {'mean R2':>8}")
     for name, row in figures.items():
         say(
