@@ -93,6 +93,7 @@ ALERTS: Final = {
 RING_ALERTS: Final = {
     "strained_heteroatom_ring": "[!#6;r3]~[!#6;r3]",
     "strained_unsaturated_ring": "[#6;r3]=,:[*;r3]",
+    "unsaturated_azetidine": "[#7;r4]@[#6X3;r4;!$(C=O)]",
     "cyclobutadiene": "[#6;r4;!a]1=[#6;r4;!a]-[#6;r4]=,:[#6;r4]-1",
     "four_ring_heteroatom_pair": "[#7,#8,#16;r4]~[#7,#8,#16;r4]",
     "alkyne_in_small_ring": "[#6X2;r3,r4,r5,r6,r7]#[#6X2]",

@@ -162,6 +162,8 @@ def test_capping_puts_hydrogen_on_both_ends(text: str, molecule: str) -> None:
         ("*Oc1ccc(C(=O)C(*)=O)cc1", "vicinal_dicarbonyl"),
         ("*C(=O)OC(=O)c1ccc(C(*)=O)cc1", "vicinal_dicarbonyl"),
         ("*CCN(C*)S(=O)(=O)O", "sulfamic_acid"),
+        ("*c1ccc(C2=Nc3cc(*)ccc32)cc1", "unsaturated_azetidine"),  # antiaromatic
+        ("*CN1Cc2cc(*)ccc21", "unsaturated_azetidine"),
     ],
 )
 def test_alerts(text: str, name: str) -> None:
@@ -178,6 +180,11 @@ def test_benzils_and_oxalates_are_no_alert() -> None:
 def test_every_alert_is_a_pattern_and_no_well_known_polymer_raises_one() -> None:
     assert all(Chem.MolFromSmarts(smarts) is not None for smarts in (*ALERTS.values(), *RING_ALERTS.values()))
     for text in [*WELL_KNOWN, "*CC(*)C1CO1", "*CC(*)S(=O)(=O)O", "*CC(*)[N+](=O)[O-]", "*OCCSSCCO*"[:-1] + "C*"]:
+        assert alert(unit(text)) is None, text
+
+
+def test_lactams_of_four_atoms_and_benzocyclobutenes_are_no_alert() -> None:
+    for text in ("*CC(*)N1CCC1=O", "*CCN1CCC1C*", "*c1ccc2c(c1)CC2*"):
         assert alert(unit(text)) is None, text
 
 
