@@ -16,7 +16,6 @@ from inverse_design.descriptor_names import NAMES
 from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
 from inverse_design.state import State
-from inverse_design.units import Unit
 from surrogates.calibration import Z80
 
 PROMPTS: Final = 8
@@ -89,7 +88,7 @@ def adherence(state: State) -> list[Row]:
 
 def laboratory(state: State) -> list[Row]:
     """Return one row a measured property: each polymer told with its prediction before any correction, and what was corrected."""
-    rows, asked = [], {target.property: target.shown for target in state.spec.targets}
+    rows = []
     for name, correction in state.lab.corrections.items():
         pairs: list[Row] = [
             {
@@ -104,7 +103,7 @@ def laboratory(state: State) -> list[Row]:
         rows.append(
             {
                 "property": name,
-                "unit": asked[name] if name in asked else Unit.of(PROPERTIES[name]),
+                "unit": state.spec.shown(name),
                 "pairs": pairs,
                 "inside": sum(pair["inside"] for pair in pairs),
                 "before": correction.before if correction.members else None,

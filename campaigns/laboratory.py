@@ -16,13 +16,11 @@ from campaigns.ledger import Ledger
 from campaigns.measurements import Understood, understand
 from inverse_design.errors import Problem, SpecError
 from inverse_design.lab import Lab, Reading
-from inverse_design.properties import PROPERTIES
 from inverse_design.protocols import Row
 from inverse_design.ranking import diverse, ranked
 from inverse_design.spec import CampaignSpec
 from inverse_design.state import Candidate, State
 from inverse_design.target import combined
-from inverse_design.units import Unit
 from surrogates.calibration import Z80
 
 Ask = Callable[[Sequence[str]], list[list[Row]]]
@@ -51,16 +49,16 @@ def suggest(found: State, count: int, spread: bool) -> list[Candidate]:
 
 def sheet(found: State, chosen: Sequence[Candidate]) -> list[Row]:
     """Return the rows of a table to fill in: ids, structures, predictions with 80 % intervals, and empty columns."""
-    rows, units = [], {target.property: target.shown for target in found.spec.targets}
+    rows = []
     for candidate in chosen:
         row: Row = {"id": candidate.id, "psmiles": candidate.psmiles, "polymer_class": candidate.polymer_class}
         for name, answer in candidate.predictions.items():
-            unit, half = units[name], Z80 * answer.std
+            unit, half = found.spec.shown(name), Z80 * answer.std
             row[f"predicted {name} / {unit.name}"] = unit.rounded(answer.mean)
             row[f"predicted {name} from"] = unit.rounded(answer.mean - half)
             row[f"predicted {name} to"] = unit.rounded(answer.mean + half)
         row |= {"predicted to pass": round(candidate.probability, 3), "predicted sa_score": round(candidate.sa_score, 2)}
-        rows.append(row | {f"{name} / {units[name].name}": None for name in candidate.predictions} | {"note": None})
+        rows.append(row | {f"{name} / {found.spec.shown(name).name}": None for name in candidate.predictions} | {"note": None})
     return rows
 
 
@@ -143,7 +141,7 @@ class Told:
         lines += [f"columns not read: {', '.join(found.unread)}"] if found.unread else []
         lines += [f"taken for granted: {', '.join(found.assumed)}"] if found.assumed else []
         for name, correction in self.after.lab.corrections.items():
-            unit = self._unit(name)
+            unit = self.after.spec.shown(name)
             how = ", ".join(f"{_HOW[form]} {share:.0%}" for form, share in correction.shares.items())
             figures = f": {how}; leave-one-out error {unit.distance(correction.before)} -> {unit.distance(correction.after)}, error bars x {correction.widen:.2f}"
             lines.append(f"{name}: {correction.measured} measured{figures if how else ', too few to correct predictions'}")
@@ -199,7 +197,7 @@ class Told:
         """Return what looks like a slip: values far from what was predicted, and replicates far from each other."""
         found = []
         for name, correction in self.after.lab.corrections.items():
-            unit = self._unit(name)
+            unit = self.after.spec.shown(name)
             for point in correction.points:
                 cells = [one for one in self.understood.readings if one.canonical == point.canonical and one.property == name]
                 values = [one.value for one in cells if one.value is not None and not one.bound]
@@ -212,13 +210,8 @@ class Told:
                     )
         return found
 
-    def _unit(self, name: str) -> Unit:
-        """The unit that the campaign asks for a property in, its own where it asks for none."""
-        asked = (target.shown for target in self.after.spec.targets if target.property == name)
-        return next(asked, Unit.of(PROPERTIES[name]))
-
     def _told(self, name: str, value: float, std: float | None = None) -> str:
-        unit = self._unit(name)
+        unit = self.after.spec.shown(name)
         half = "" if std is None else f" {unit.around(Z80 * std)}"
         return f"{unit.text(value)}{half} {unit.name}"
 

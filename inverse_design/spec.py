@@ -491,6 +491,11 @@ class CampaignSpec(Part):
         """Return the spec with every default written out; `model_validate` reads it back to an equal spec."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def shown(self, name: str) -> Unit:
+        """Return the unit that people are told a property in: that of its target, its own where there is none."""
+        asked = next((target.unit for target in self.targets if target.property == name), None)
+        return Unit.of(PROPERTIES[name], asked)
+
     def digest(self) -> str:
         """Return the SHA-256 of the spec's canonical JSON, in hexadecimal."""
         return _digest(self.as_json())
