@@ -206,7 +206,7 @@ class Told:
                 elif values and abs(point.value - point.predicted.mean) > _FAR * math.hypot(point.predicted.std, point.std):
                     said = self._told(name, point.predicted.mean, point.predicted.std)
                     found.append(
-                        f"{cells[0].where}: {unit.text(point.value)} {unit.name}, predicted {said}; are unit and sample right?"
+                        f"{cells[0].where}: {self._told(name, point.value)}, predicted {said}; are unit and sample right?"
                     )
         return found
 

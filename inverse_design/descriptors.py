@@ -44,8 +44,8 @@ IntVectors = NDArray[np.integer[Any]]
 def project(vectors: IntVectors) -> IntVectors:
     """Return the nearest vectors that a molecule could have; shape (n, 15) in and out.
 
-    Sums of rings are recomputed from their parts; the inequalities that held for all of 35,000 polymers, the one between NHOHCount
-    and NumHDonors for all but 7, are enforced by raising or lowering the dependent count.
+    Sums of rings are recomputed from their parts; inequalities that all but 51 of the 30,455 polymers of the bundled reference
+    obey are enforced by raising or lowering the dependent count.
     """
     x = np.maximum(np.array(vectors, dtype=np.int64, copy=True), 0)
     c = COLUMN

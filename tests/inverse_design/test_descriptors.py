@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from rdkit import Chem
 from rdkit.Chem import Descriptors
 
+from inverse_design import reference
 from inverse_design.descriptors import NAMES, broken_identities, project, realised
 
 # Published by the authors of PolyTAO with their structures.
@@ -41,6 +42,11 @@ def test_no_donor_has_more_than_two_hydrogens() -> None:
     asked[0, NAMES.index("NHOHCount")] = 7
     assert project(asked)[0, NAMES.index("NHOHCount")] == 2 * hydrazide[0, NAMES.index("NumHDonors")]
     assert (project(hydrazide) == hydrazide).all()
+
+
+def test_nearly_no_polymer_of_the_reference_is_moved_by_projection() -> None:
+    known = reference.prior()
+    assert (len(known), int((project(known) != known).any(axis=1).sum())) == (30_455, 51)
 
 
 def test_real_vectors_are_left_alone() -> None:
